@@ -1,0 +1,140 @@
+/**
+ * Everything that is held open: WebSockets, streams and long-polls. One registry counts them, ends
+ * them when their session ends, and keeps time for all of them, so that a connection needs no timer of
+ * its own.
+ */
+import type { Sessions, Viewer } from '../chat/sessions.ts'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
+import { problem } from '../errors.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Id } from '../types.ts'
+
+/** Why we end a connection. `transport` modules know how to say it in their own way. */
+export type EndCause =
+  | 'signed_out'
+  | 'not_signed_in'
+  | 'no_auth_in_time'
+  | 'too_slow'
+  | 'too_many'
+  | 'bad_frame'
+  | 'too_busy'
+  | 'dead'
+  | 'failed'
+  | 'restarting'
+
+export interface Connection {
+  readonly transport: 'websocket' | 'sse' | 'ndjson' | 'long-poll'
+  readonly viewer: Viewer | undefined
+  /** Says why, then closes. Called once or more. */
+  end(cause: EndCause): void
+  /** Every `heartbeatMs`: prove that the other side is alive. */
+  beat(): void
+  /** Twice a second: end what has taken too long. */
+  sweep(now: number): void
+}
+
+/** How often time is kept; a session's end is noticed within it. */
+const SWEEP_MS = 500
+/** Heartbeats are spread over so many turns, so that they come evenly. */
+const BEAT_TURNS = 20
+
+export class Connections {
+  readonly #config: Config
+  readonly #clock: Clock
+  readonly #sessions: Sessions
+  readonly #metrics: Metrics
+  readonly #turns: Set<Connection>[] = Array.from({ length: BEAT_TURNS }, () => new Set())
+  readonly #bySession = new Map<Id, Set<Connection>>()
+  readonly #byUser = new Map<Id, number>()
+  #size = 0
+  #nextTurn = 0
+  #timers: ReturnType<typeof setInterval>[] = []
+
+  constructor(config: Config, clock: Clock, sessions: Sessions, metrics: Metrics) {
+    this.#config = config
+    this.#clock = clock
+    this.#sessions = sessions
+    this.#metrics = metrics
+    sessions.onEnded((id) => {
+      for (const connection of [...(this.#bySession.get(id) ?? [])]) connection.end('signed_out')
+    })
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  start(): void {
+    this.#timers = [
+      setInterval(() => this.#sweep(), SWEEP_MS),
+      setInterval(() => this.#beat(), this.#config.heartbeatMs / BEAT_TURNS),
+    ]
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+  }
+
+  /** Throws `too_many_connections`. Every `add` has its `remove`. */
+  add(connection: Connection): void {
+    if (this.#size >= this.#config.connectionsMax) throw problem('too_many_connections')
+    this.#turns[this.#nextTurn]!.add(connection)
+    this.#nextTurn = (this.#nextTurn + 1) % BEAT_TURNS
+    this.#size += 1
+    this.#metrics.connections.inc({ transport: connection.transport })
+    try {
+      if (connection.viewer) this.signedIn(connection, connection.viewer)
+    } catch (error) {
+      this.remove(connection)
+      throw error
+    }
+  }
+
+  /** The connection belongs to this viewer from now on. Throws `too_many_connections`. */
+  signedIn(connection: Connection, { user, session }: Viewer): void {
+    const count = this.#byUser.get(user.id) ?? 0
+    if (count >= this.#config.connectionsPerUserMax) throw problem('too_many_connections')
+    const ofSession = this.#bySession.get(session.id)
+    if (ofSession) ofSession.add(connection)
+    else this.#bySession.set(session.id, new Set([connection]))
+    this.#byUser.set(user.id, count + 1)
+  }
+
+  remove(connection: Connection): void {
+    if (!this.#turns.some((turn) => turn.delete(connection))) return
+    this.#size -= 1
+    this.#metrics.connections.dec({ transport: connection.transport })
+    if (connection.viewer) this.#removeFrom(connection, connection.viewer)
+  }
+
+  #removeFrom(connection: Connection, { user, session }: Viewer): void {
+    const ofSession = this.#bySession.get(session.id)
+    // One that was refused for being too many was never counted.
+    if (!ofSession?.delete(connection)) return
+    if (ofSession.size === 0) this.#bySession.delete(session.id)
+    const count = (this.#byUser.get(user.id) ?? 1) - 1
+    if (count === 0) this.#byUser.delete(user.id)
+    else this.#byUser.set(user.id, count)
+  }
+
+  endAll(cause: EndCause): void {
+    for (const turn of this.#turns) for (const connection of [...turn]) connection.end(cause)
+  }
+
+  #sweep(): void {
+    const now = this.#clock.monotonicMs()
+    for (const turn of this.#turns)
+      for (const connection of turn) {
+        const { viewer } = connection
+        if (viewer && !this.#sessions.isLive(viewer)) connection.end('signed_out')
+        connection.sweep(now)
+      }
+  }
+
+  #beat(): void {
+    const turn = this.#turns.shift()!
+    this.#turns.push(turn)
+    for (const connection of turn) connection.beat()
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * A bounded map of things that never change once they exist. A miss asks `load`; what does not exist
+ * is not remembered, because it may come to be. When full, the oldest entry goes.
+ */
+export class Cache<T> {
+  readonly #entries = new Map<string, T>()
+  readonly #max: number
+  readonly #load: (id: string) => Promise<T | undefined>
+
+  constructor(max: number, load: (id: string) => Promise<T | undefined>) {
+    this.#max = max
+    this.#load = load
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** At once if it is known, else a promise. */
+  find(id: string): T | Promise<T | undefined> {
+    return this.#entries.get(id) ?? this.#loaded(id)
+  }
+
+  set(id: string, value: T): void {
+    if (this.#entries.size >= this.#max && !this.#entries.has(id)) {
+      const oldest = this.#entries.keys().next()
+      if (!oldest.done) this.#entries.delete(oldest.value)
+    }
+    this.#entries.set(id, value)
+  }
+
+  async #loaded(id: string): Promise<T | undefined> {
+    const value = await this.#load(id)
+    if (value !== undefined) this.set(id, value)
+    return value
+  }
+}

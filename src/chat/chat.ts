@@ -1,0 +1,83 @@
+/** The rules of chat, put together. Knows no HTTP, no SQL and no sockets. */
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
+import type { Bus } from '../live/bus.ts'
+import { Hub } from '../live/hub.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Store } from '../store/store.ts'
+import { Access } from './access.ts'
+import { Messages } from './messages.ts'
+import { Passwords } from './passwords.ts'
+import { Recorder } from './record.ts'
+import { Rooms } from './rooms.ts'
+import { Sessions } from './sessions.ts'
+import { Users } from './users.ts'
+
+export interface Chat {
+  /** The store's epoch, which cursors belong to. */
+  readonly epoch: string
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly rooms: Rooms
+  readonly access: Access
+  readonly messages: Messages
+  readonly recorder: Recorder
+  readonly hub: Hub
+}
+
+export interface ChatOptions {
+  config: Config
+  store: Store
+  bus: Bus
+  clock: Clock
+  log: Log
+  metrics: Metrics
+}
+
+export function createChat({ config, store, bus, clock, log, metrics }: ChatOptions): Chat {
+  const hub = new Hub({
+    store,
+    bus,
+    clock,
+    log,
+    metrics,
+    tail: { eventsMax: config.tailEventsMax, bytesMax: config.tailBytesMax },
+    tickMsMax: config.tickMsMax,
+  })
+  const recorder = new Recorder({
+    store,
+    bus,
+    clock,
+    log,
+    metrics,
+    queueMax: config.postQueueMax,
+    queueBytesMax: config.postQueueBytesMax,
+    batchMax: config.batchEventsMax,
+    timeoutMs: config.storeTimeoutMs,
+  })
+  const passwords = new Passwords({
+    concurrency: config.hashConcurrency,
+    queueMax: config.hashQueueMax,
+    metrics,
+  })
+  const users = new Users({ store, passwords, clock, cachedMax: config.placesCachedMax })
+  const rooms = new Rooms({ store, clock, cachedMax: config.placesCachedMax })
+  const sessions = new Sessions({
+    store,
+    users,
+    bus,
+    clock,
+    log,
+    ttlMs: config.sessionTtlMs,
+    cachedMax: config.sessionsCachedMax,
+    perUserMax: config.sessionsPerUserMax,
+  })
+  const messages = new Messages({ store, hub, recorder, clock, textBytesMax: config.textBytesMax })
+  bus.listen({
+    events: (events) => hub.events(events),
+    revoked: (ids) => sessions.revoked(ids),
+  })
+  const access = new Access(rooms, users)
+  return { epoch: store.epoch, users, sessions, rooms, access, messages, recorder, hub }
+}

@@ -1,0 +1,135 @@
+/** Posting, listing and following messages. Every operation starts from a `Place`. */
+import type { Clock } from '../clock.ts'
+import { problem } from '../errors.ts'
+import { encodeEvent } from '../events.ts'
+import { Feed, type FeedStart, type Reader } from '../live/feed.ts'
+import { labelled } from '../live/format.ts'
+import type { Hub } from '../live/hub.ts'
+import type { Store } from '../store/store.ts'
+import type { Id, NewEvent, Seq, StoredEvent } from '../types.ts'
+import type { Place } from './access.ts'
+import { isVisible } from './names.ts'
+import type { Recorder } from './record.ts'
+
+export interface Draft {
+  text: string
+  /** Idempotency key. */
+  key?: string | undefined
+}
+
+export interface Posted {
+  timeline: Id
+  seq: Seq
+  at: number
+  /** The whole message as JSON, with its `room` or `user`. */
+  json: string
+  /** True if the key had been used for this message before: this is the original. */
+  replayed: boolean
+}
+
+/** At most one of the three; with none, the newest page. */
+export interface Cursor {
+  before?: Seq | undefined
+  after?: Seq | undefined
+  around?: Seq | undefined
+}
+
+export interface Page {
+  /** Each message as JSON, ascending. */
+  events: string[]
+  /** Of the first and the last of them; undefined on an empty page. */
+  first: Seq | undefined
+  last: Seq | undefined
+  /** False if `after` is beyond the head, as after a restored backup: start over. */
+  recovered: boolean
+}
+
+export interface MessagesOptions {
+  store: Store
+  hub: Hub
+  recorder: Recorder
+  clock: Clock
+  textBytesMax: number
+}
+
+export class Messages {
+  readonly #options: MessagesOptions
+
+  constructor(options: MessagesOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves once the message is committed. It takes its place in line before this returns, so posts
+   * called one after the other are recorded in that order. Rejects with `text_too_long`, `text_blank`,
+   * `key_reused` or any error of `Recorder.record`.
+   */
+  async post(place: Place, draft: Draft): Promise<Posted> {
+    this.#checkText(draft.text)
+    const { viewer, timeline, label, inbox } = place
+    const from = `{"id":"${viewer.id}","name":"${viewer.name}"}`
+    const given: NewEvent = {
+      timeline,
+      type: 'message',
+      author: viewer.id,
+      body: `{"from":${from},"text":${JSON.stringify(draft.text)}}`,
+      at: this.#options.clock.now(),
+      ...(draft.key !== undefined && { key: draft.key }),
+      ...(inbox !== undefined && { inbox }),
+    }
+    const { event, at, replayed } = await this.#options.recorder.record(given)
+    return { timeline, seq: event.seq, at, json: labelled(event.json, label), replayed }
+  }
+
+  #checkText(text: string): void {
+    const { textBytesMax } = this.#options
+    // A UTF-16 unit takes at most three bytes of UTF-8, so most texts need no counting.
+    if (text.length * 3 > textBytesMax && Buffer.byteLength(text) > textBytesMax)
+      throw problem('text_too_long', { detail: `The limit is ${textBytesMax} bytes of UTF-8.` })
+    if (!isVisible(text)) throw problem('text_blank')
+  }
+
+  async list(place: Place, cursor: Cursor, limit: number): Promise<Page> {
+    const events = await this.#read(place, cursor, limit)
+    const { after } = cursor
+    const { store } = this.#options
+    let recovered = true
+    if (events.length === 0 && after !== undefined && after > 0) {
+      const [head = 0] = await store.heads([place.timeline])
+      recovered = after <= head
+    }
+    return {
+      events: events.map((event) => labelled(encodeEvent(event), place.label)),
+      first: events[0]?.seq,
+      last: events.at(-1)?.seq,
+      recovered,
+    }
+  }
+
+  async #read(place: Place, cursor: Cursor, limit: number): Promise<StoredEvent[]> {
+    const { store } = this.#options
+    const { timeline } = place
+    const { before = Number.MAX_SAFE_INTEGER, after, around } = cursor
+    if (after !== undefined) return store.list(timeline, { after, limit })
+    if (around === undefined) return store.list(timeline, { before, limit })
+    const newer = Math.floor(limit / 2)
+    const [upTo, beyond] = await Promise.all([
+      store.list(timeline, { before: around + 1, limit: limit - newer }),
+      newer === 0 ? [] : store.list(timeline, { after: around, limit: newer }),
+    ])
+    return [...upTo, ...beyond]
+  }
+
+  /** One message as JSON. Throws `no_such_message`. */
+  async get(place: Place, seq: Seq): Promise<string> {
+    const { store } = this.#options
+    const [event] = await store.list(place.timeline, { after: seq - 1, limit: 1 })
+    if (event?.seq !== seq) throw problem('no_such_message')
+    return labelled(encodeEvent(event), place.label)
+  }
+
+  /** A feed of the place, not yet started. The caller closes it. */
+  follow(place: Place, start: Omit<FeedStart, 'timeline'>, reader: Reader): Promise<Feed> {
+    return Feed.open(this.#options.hub, { ...start, timeline: place.timeline }, reader)
+  }
+}

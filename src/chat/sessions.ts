@@ -1,0 +1,184 @@
+/**
+ * Sessions: sign-ins. The token is 256 random bits that only its owner keeps; the store has its
+ * SHA-256. A session ends by sign-out, by being ended from another one, by going unused for its
+ * lifetime, or when its user has too many.
+ */
+import { hash, randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { problem } from '../errors.ts'
+import type { Bus } from '../live/bus.ts'
+import type { Log } from '../log.ts'
+import type { Store } from '../store/store.ts'
+import type { Id, Session, User } from '../types.ts'
+import { newSessionId } from './ids.ts'
+import type { Users } from './users.ts'
+
+const TOKEN = /^[A-Za-z0-9_-]{43}$/
+const USER_AGENT_CHARS_MAX = 200
+/** A used session is written again once this part of its lifetime has passed: hourly for 30 days. */
+const TOUCH_PART = 1 / 720
+/** Sessions ended lately, so that one that is just being loaded is not taken for alive. */
+const ENDED_REMEMBERED_MAX = 10_000
+const EXPIRED_DELETED_AT_ONCE = 1_000
+
+/** Someone signed in. One object per session and process; `session.expiresAt` moves as it is used. */
+export interface Viewer {
+  readonly user: User
+  readonly session: Session
+}
+
+export interface SessionsOptions {
+  store: Store
+  users: Users
+  bus: Bus
+  clock: Clock
+  log: Log
+  ttlMs: number
+  cachedMax: number
+  perUserMax: number
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions
+  readonly #byToken = new Map<string, Viewer>()
+  readonly #tokenOf = new Map<Id, string>()
+  readonly #ended = new Set<Id>()
+  #onEnded: (session: Id) => void = () => {}
+
+  constructor(options: SessionsOptions) {
+    this.#options = options
+  }
+
+  /** Who is told when a session has ended, on this node or another. */
+  onEnded(listener: (session: Id) => void): void {
+    this.#onEnded = listener
+  }
+
+  /** Throws `wrong_credentials`, `overloaded`. The token is not kept and cannot be shown again. */
+  async signIn(
+    name: string,
+    password: string,
+    userAgent: string,
+  ): Promise<{ token: string; viewer: Viewer }> {
+    const { users, store, clock, ttlMs } = this.#options
+    const user = await users.verify(name, password)
+    const token = randomBytes(32).toString('base64url')
+    const now = clock.now()
+    const session: Session = {
+      id: newSessionId(),
+      userId: user.id,
+      tokenHash: digest(token),
+      userAgent: userAgent.slice(0, USER_AGENT_CHARS_MAX),
+      createdAt: now,
+      usedAt: now,
+      expiresAt: now + ttlMs,
+    }
+    await store.createSession(session)
+    const viewer = this.#remember({ user, session })
+    await this.#endSurplus(user.id)
+    return { token, viewer }
+  }
+
+  /** The viewer with this token, at once if in memory; undefined if it is not or no longer valid. */
+  authenticate(token: string): Viewer | undefined | Promise<Viewer | undefined> {
+    if (!TOKEN.test(token)) return undefined
+    const tokenHash = digest(token)
+    const viewer = this.#byToken.get(tokenHash)
+    if (viewer === undefined) return this.#load(tokenHash)
+    return this.use(viewer) ? viewer : undefined
+  }
+
+  /** Notes that a session is being used, which prolongs it. False if it has expired or ended. */
+  use(viewer: Viewer): boolean {
+    const { clock, store, ttlMs, log } = this.#options
+    const { session } = viewer
+    const now = clock.now()
+    if (session.expiresAt <= now || this.#ended.has(session.id)) return false
+    if (now - session.usedAt >= ttlMs * TOUCH_PART) {
+      session.usedAt = now
+      session.expiresAt = now + ttlMs
+      store.touchSession(session.id, now, session.expiresAt).catch((error) => {
+        log.warn({ err: error }, 'a session could not be prolonged')
+      })
+    }
+    return true
+  }
+
+  /** True while nothing but time can end it. Does not prolong it. */
+  isLive({ session }: Viewer): boolean {
+    return session.expiresAt > this.#options.clock.now() && !this.#ended.has(session.id)
+  }
+
+  list(user: Id): Promise<Session[]> {
+    const { store, clock, perUserMax } = this.#options
+    return store.listSessions(user, clock.now(), perUserMax)
+  }
+
+  /** Ends one of this user's sessions, on all nodes. Throws `no_such_session`. */
+  async end(user: Id, id: Id): Promise<void> {
+    const { store, bus } = this.#options
+    if ((await store.deleteSession(id, user)) === undefined) throw problem('no_such_session')
+    bus.revoke([id])
+  }
+
+  /** The bus's listener: forgets these sessions and tells whoever holds their connections. */
+  revoked(ids: readonly Id[]): void {
+    for (const id of ids) {
+      this.#forget(id)
+      if (this.#ended.size >= ENDED_REMEMBERED_MAX) {
+        const oldest = this.#ended.values().next()
+        if (!oldest.done) this.#ended.delete(oldest.value)
+      }
+      this.#ended.add(id)
+      this.#onEnded(id)
+    }
+  }
+
+  /** Removes what has expired from the store, a bounded number at a time. */
+  async deleteExpired(): Promise<void> {
+    const { store, clock } = this.#options
+    await store.deleteExpiredSessions(clock.now(), EXPIRED_DELETED_AT_ONCE)
+  }
+
+  async #load(tokenHash: string): Promise<Viewer | undefined> {
+    const { store, users } = this.#options
+    const session = await store.findSession(tokenHash)
+    const user = session && (await users.find(session.userId))
+    if (session === undefined || user === undefined) return undefined
+    const known = this.#byToken.get(tokenHash) ?? { user, session }
+    if (!this.use(known)) return undefined
+    return this.#remember(known)
+  }
+
+  #remember(viewer: Viewer): Viewer {
+    const { id, tokenHash } = viewer.session
+    if (this.#byToken.size >= this.#options.cachedMax) {
+      const oldest = this.#byToken.values().next()
+      if (!oldest.done) this.#forget(oldest.value.session.id)
+    }
+    this.#byToken.set(tokenHash, viewer)
+    this.#tokenOf.set(id, tokenHash)
+    return viewer
+  }
+
+  #forget(id: Id): void {
+    const tokenHash = this.#tokenOf.get(id)
+    if (tokenHash === undefined) return
+    this.#tokenOf.delete(id)
+    this.#byToken.delete(tokenHash)
+  }
+
+  async #endSurplus(user: Id): Promise<void> {
+    const { store, clock, perUserMax } = this.#options
+    const all = await store.listSessions(user, clock.now(), perUserMax + 1)
+    for (const { id } of all.slice(perUserMax))
+      await this.end(user, id).catch((error) => {
+        // Another sign-in may have ended it at the same time.
+        if (error.code !== 'no_such_session') throw error
+      })
+  }
+}
+
+function digest(token: string): string {
+  return hash('sha256', token, 'base64url')
+}

@@ -1,0 +1,135 @@
+/**
+ * One subscription's ordered stream. All transports read through this one, so order and recovery are
+ * written once. A feed runs in three phases:
+ *
+ * 1. *Backfill.* From its cursor it reads up to the head, from the timeline's tail where that reaches
+ *    back far enough, else from the store, at the pace the reader takes it.
+ * 2. *Cutover.* When there is nothing left to read it tells the reader so and joins the live readers.
+ *    Between the last look at the head and joining nothing is awaited, so no event can slip between.
+ * 3. *Live.* The hub writes each flush's frame straight to the reader; the feed itself only waits to
+ *    be closed.
+ *
+ * A reader that does not keep up is ended by its transport and resumes from its cursor; in no phase
+ * is an event left out.
+ */
+import type { Seq, TimelineId } from '../types.ts'
+import type { LiveEvent } from './bus.ts'
+import { type Format, slices } from './format.ts'
+import type { Hub } from './hub.ts'
+import type { LiveTimeline } from './timeline.ts'
+
+/** Events taken from the tail at a time, so that one long backfill leaves room for others. */
+const STEP_EVENTS = 256
+
+/** A transport's end of a feed: a WebSocket (with many feeds) or a stream. */
+export interface Reader {
+  readonly format: Format
+  /**
+   * Takes a frame, always. False means that the reader should not be given more of a backfill until
+   * `drained`. A reader too far behind ends itself.
+   */
+  write(frame: string): boolean
+  /** Resolves when more may be written, and at once if the reader has ended. */
+  drained(): Promise<void>
+  /** The backfill is over; everything up to `seq` has been written. */
+  caughtUp(timeline: TimelineId, seq: Seq): void
+  /** The feed cannot go on: the reader should come back later. */
+  failed(error: unknown): void
+}
+
+export interface FeedStart {
+  timeline: TimelineId
+  /** Start after this seq; without it, at the head. */
+  after?: Seq | undefined
+  /** The epoch `after` belongs to; without it, the present one is assumed. */
+  epoch?: string | undefined
+}
+
+export class Feed {
+  readonly reader: Reader
+  readonly timeline: LiveTimeline
+  /** The timeline's head when this feed was opened. */
+  readonly head: Seq
+  /**
+   * False if `after` cannot be honoured: it is of another epoch or beyond the head. Then nothing is
+   * backfilled and events start after `head`.
+   */
+  readonly recovered: boolean
+  /** The head this reader was last told of; for `heads` frames. */
+  headTold: Seq
+  readonly #hub: Hub
+  #cursor: Seq
+  #closed = false
+
+  /** Finds out where to start. Nothing is written to the reader before `start`. */
+  static async open(hub: Hub, start: FeedStart, reader: Reader): Promise<Feed> {
+    const timeline = await hub.open(start.timeline)
+    return new Feed(hub, timeline, start, reader)
+  }
+
+  private constructor(hub: Hub, timeline: LiveTimeline, start: FeedStart, reader: Reader) {
+    const { after, epoch } = start
+    this.#hub = hub
+    this.timeline = timeline
+    this.reader = reader
+    this.head = timeline.head
+    const sameEpoch = epoch === undefined || epoch === hub.epoch
+    this.recovered = after === undefined || (sameEpoch && after <= this.head)
+    this.#cursor = this.recovered && after !== undefined ? after : this.head
+    this.headTold = this.head
+  }
+
+  /** Runs the phases. Failures go to the reader. */
+  start(): void {
+    this.#run().catch((error) => {
+      if (!this.#closed) this.reader.failed(error)
+    })
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.timeline.live.delete(this)
+    this.#hub.release(this.timeline)
+  }
+
+  async #run(): Promise<void> {
+    // Phase 1
+    while (this.#cursor < this.timeline.head) {
+      const events =
+        this.timeline.tail.after(this.#cursor, STEP_EVENTS) ??
+        (await this.#hub.read(this.timeline.id, this.#cursor))
+      if (events.length === 0) throw new Error(`events after ${this.#cursor} are missing`)
+      for (const slice of slices(events)) {
+        if (this.#closed) return
+        if (!this.#write(slice)) await this.reader.drained()
+      }
+    }
+    if (this.#closed) return
+    // Phase 2
+    this.reader.caughtUp(this.timeline.id, this.#cursor)
+    this.join()
+  }
+
+  /**
+   * Becomes live. A cursor past what live readers have been given waits for the flush that is due,
+   * which calls this again; by then it may lack the end of what was flushed, and gets it here.
+   */
+  join(): void {
+    if (this.#closed) return
+    const { timeline } = this
+    if (this.#cursor > timeline.flushed) {
+      timeline.joining.push(this)
+      return
+    }
+    if (this.#cursor < timeline.flushed)
+      for (const slice of slices(timeline.tail.after(this.#cursor) ?? [])) this.#write(slice)
+    timeline.live.add(this)
+  }
+
+  #write(events: readonly LiveEvent[]): boolean {
+    const { reader, timeline } = this
+    this.#cursor = events.at(-1)!.seq
+    return reader.write(reader.format.frame(timeline.id, events))
+  }
+}

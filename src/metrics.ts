@@ -1,0 +1,40 @@
+/**
+ * What Parley counts, for Prometheus. Names follow its conventions (base units, `_total`); labels
+ * have few, fixed values, never an id of a user or a room.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
+
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `parley_${name}`, help, labelNames, registers })
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `parley_${name}`, help, labelNames, registers })
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `parley_${name}`, help, buckets, registers })
+  return {
+    registry,
+    connections: gauge('connections', 'Live connections', ['transport']),
+    subscriptions: gauge('subscriptions', 'Live subscriptions'),
+    liveTimelines: gauge('live_timelines', 'Timelines with a tail in memory'),
+    posts: counter('posts_total', 'Posts by outcome', ['outcome']),
+    deliveries: counter('deliveries_total', 'Events handed to live readers'),
+    requests: counter('http_responses_total', 'HTTP responses by status', ['status']),
+    drops: counter('connections_dropped_total', 'Connections ended by us, by cause', ['cause']),
+    refusals: counter('refusals_total', 'Requests refused for load or rate, by cause', ['cause']),
+    batchSize: histogram('batch_events', 'Events in one transaction', SIZES),
+    commitTime: histogram('commit_seconds', 'From handing over a batch to its commit', SECONDS),
+    flushTime: histogram('flush_seconds', 'Time one flush takes', SECONDS),
+    loopLag: gauge('event_loop_lag_seconds', 'How late a timer of 500 ms was, last time'),
+    postQueue: gauge('post_queue_events', 'Posts waiting for a commit'),
+    hashQueue: gauge('hash_queue_jobs', 'Passwords waiting to be hashed'),
+    residentMemory: gauge('resident_memory_bytes', 'Memory of the process'),
+    cpu: gauge('process_cpu_seconds_total', 'User and system time of the process'),
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,407 @@
+/**
+ * The embedded database itself: synchronous, and so only ever used inside a worker thread.
+ * The first connection of a process writes and migrates; further ones are read-only.
+ */
+import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { INBOX_ENTRY, inboxBody } from '../events.ts'
+import type { Account, Id, NewEvent, Room, Session, TimelineId } from '../types.ts'
+import { sqliteMigrations } from './migrations/sqlite.ts'
+import type { NamePage, Range } from './store.ts'
+
+/** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
+const SQLITE_VERSION_MIN = '3.51.3'
+/** Pages of WAL before they are copied into the database: 16 MiB at 4 KiB a page. */
+const WAL_PAGES = 4_096
+const CACHE_KIB = 32_768
+/** Timelines whose head the writer remembers between batches. */
+const HEADS_CACHED_MAX = 100_000
+
+/** One event on its way to the worker. The order is that of the columns of `events`. */
+export type AppendRow = [
+  timeline: TimelineId,
+  type: string,
+  author: Id,
+  at: number,
+  body: string,
+  key: string | null,
+  inbox: TimelineId | null,
+]
+
+/** Four numbers an event come back from `append`: outcome, seq, at, seq in the inbox (or 0). */
+export const NUMBERS_PER_EVENT = 4
+export const RECORDED = 0
+export const REPLAYED = 1
+export const KEY_REUSED = 2
+
+interface Head {
+  seq: number
+  at: number
+  /** Raised in this transaction, to be written before its commit. */
+  dirty: boolean
+}
+
+export class SqliteDatabase {
+  readonly #db: Database
+  readonly #heads = new Map<TimelineId, Head>()
+  readonly #dirty: [TimelineId, Head][] = []
+  /** Every statement is prepared once. Bun's own cache ends at twenty. */
+  readonly #statements = new Map<string, Statement>()
+  #lock: Database | undefined
+
+  /** Opens for reading only; the writer has made the file before. */
+  static openReader(folder: string): SqliteDatabase {
+    const db = new Database(join(folder, 'parley.db'), { readonly: true, strict: true })
+    db.run(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA busy_timeout = 2000; PRAGMA query_only = ON`)
+    return new SqliteDatabase(db)
+  }
+
+  /** Opens for writing: takes the folder's lock, checks the file, brings the schema up to date. */
+  static openWriter(folder: string): SqliteDatabase {
+    mkdirSync(folder, { recursive: true })
+    const lock = takeLock(folder)
+    const path = join(folder, 'parley.db')
+    const db = new Database(path, { create: true, strict: true })
+    try {
+      refuseOldSqlite(db)
+      db.run('PRAGMA busy_timeout = 2000')
+      quickCheck(db, path)
+      db.run('PRAGMA journal_mode = WAL')
+      // FULL syncs the WAL at every commit: an acknowledged post survives a power cut.
+      db.run('PRAGMA synchronous = FULL')
+      db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
+      migrate(db, path)
+    } catch (error) {
+      db.close()
+      lock.close()
+      throw error
+    }
+    const database = new SqliteDatabase(db)
+    database.#lock = lock
+    return database
+  }
+
+  private constructor(db: Database) {
+    this.#db = db
+  }
+
+  epoch(): string {
+    return this.#one<{ value: string }>("SELECT value FROM meta WHERE name = 'epoch'")!.value
+  }
+
+  /** One transaction for the whole batch; see `Store.append`. */
+  append(rows: readonly AppendRow[]): Float64Array {
+    const results = new Float64Array(rows.length * NUMBERS_PER_EVENT)
+    try {
+      this.#transaction(() => {
+        for (let i = 0; i < rows.length; i++) this.#appendOne(rows[i]!, results, i)
+        this.#writeHeads()
+      })
+    } catch (error) {
+      // The heads in memory ran ahead of the database, which has rolled back.
+      this.#heads.clear()
+      this.#dirty.length = 0
+      throw error
+    }
+    return results
+  }
+
+  #appendOne(row: AppendRow, results: Float64Array, index: number): void {
+    const [timeline, type, author, at, body, key, inbox] = row
+    const offset = index * NUMBERS_PER_EVENT
+    const head = this.#head(timeline)
+    const seq = head.seq + 1
+    const time = Math.max(at, head.at)
+    const { changes } = this.#statement(
+      'INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    ).run(timeline, seq, type, author, time, body, key)
+    if (changes === 0) {
+      const original = this.#byKey(timeline, author, key)
+      const same = original.type === type && original.body === body
+      results.set([same ? REPLAYED : KEY_REUSED, original.seq, original.at, 0], offset)
+      return
+    }
+    this.#raise(timeline, head, time)
+    const inboxSeq = inbox === null ? 0 : this.#appendInboxEntry(row, inbox, seq, time)
+    results.set([RECORDED, seq, time, inboxSeq], offset)
+  }
+
+  #appendInboxEntry(row: AppendRow, inbox: TimelineId, seq: number, at: number): number {
+    const [timeline, type, author, , body] = row
+    const head = this.#head(inbox)
+    const event: NewEvent = { timeline, type, author, at, body }
+    this.#statement('INSERT INTO events VALUES (?, ?, ?, NULL, ?, ?, NULL)').run(
+      inbox,
+      head.seq + 1,
+      INBOX_ENTRY,
+      at,
+      inboxBody(event, seq, at),
+    )
+    this.#raise(inbox, head, Math.max(at, head.at))
+    return head.seq
+  }
+
+  #byKey(timeline: TimelineId, author: Id, key: string | null) {
+    const original = this.#one<{ seq: number; at: number; type: string; body: string }>(
+      'SELECT seq, at, type, body FROM events WHERE timeline = ? AND author = ? AND key = ?',
+      timeline,
+      author,
+      key,
+    )
+    // The insert can clash with nothing but a key, unless the head does not match the events.
+    if (original === null) throw corrupt(`the head of timeline ${timeline} is below its events`)
+    return original
+  }
+
+  #head(timeline: TimelineId): Head {
+    const cached = this.#heads.get(timeline)
+    if (cached !== undefined) return cached
+    const row = this.#one<{ head: number; last_at: number }>(
+      'SELECT head, last_at FROM timelines WHERE id = ?',
+      timeline,
+    )
+    // Cleared whole when full: a miss costs one look-up, and heads in use come back at once.
+    if (this.#heads.size >= HEADS_CACHED_MAX && this.#dirty.length === 0) this.#heads.clear()
+    const head = { seq: row?.head ?? 0, at: row?.last_at ?? 0, dirty: false }
+    this.#heads.set(timeline, head)
+    return head
+  }
+
+  #raise(timeline: TimelineId, head: Head, at: number): void {
+    head.seq += 1
+    head.at = at
+    if (head.dirty) return
+    head.dirty = true
+    this.#dirty.push([timeline, head])
+  }
+
+  #writeHeads(): void {
+    const upsert = this.#statement(
+      'INSERT INTO timelines VALUES (?, ?, ?) ' +
+        'ON CONFLICT (id) DO UPDATE SET head = excluded.head, last_at = excluded.last_at',
+    )
+    for (const [timeline, head] of this.#dirty) {
+      upsert.run(timeline, head.seq, head.at)
+      head.dirty = false
+    }
+    this.#dirty.length = 0
+  }
+
+  /** Events as JSON text: one string crosses threads at half the cost of many objects. */
+  list(timeline: TimelineId, range: Range): string {
+    const columns = 'SELECT timeline, seq, type, author, at, body FROM events WHERE timeline = ?'
+    const rows =
+      'after' in range
+        ? this.#all(
+            `${columns} AND seq > ? ORDER BY seq LIMIT ?`,
+            timeline,
+            range.after,
+            range.limit,
+          )
+        : this.#all(
+            `${columns} AND seq < ? ORDER BY seq DESC LIMIT ?`,
+            timeline,
+            range.before,
+            range.limit,
+          ).reverse()
+    return JSON.stringify(rows)
+  }
+
+  heads(timelines: readonly TimelineId[]): number[] {
+    const sql = 'SELECT head FROM timelines WHERE id = ?'
+    return timelines.map((id) => this.#one<{ head: number }>(sql, id)?.head ?? 0)
+  }
+
+  createUser(account: Account): boolean {
+    const { id, name, passwordHash, createdAt } = account
+    const sql = 'INSERT INTO users VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'
+    return this.#run(sql, id, name, passwordHash, createdAt) === 1
+  }
+
+  findUser(id: Id) {
+    return this.#one('SELECT id, name, created_at AS createdAt FROM users WHERE id = ?', id)
+  }
+
+  findAccount(name: string) {
+    const columns = 'id, name, created_at AS createdAt, password_hash AS passwordHash'
+    return this.#one(`SELECT ${columns} FROM users WHERE name = ?`, name)
+  }
+
+  listUsers(page: NamePage) {
+    return this.#page('SELECT id, name, created_at AS createdAt FROM users', 'name', page)
+  }
+
+  createRoom(room: Room, nameKey: string): boolean {
+    const sql = 'INSERT INTO rooms VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING'
+    return this.#run(sql, room.id, room.name, nameKey, room.createdAt, room.createdBy) === 1
+  }
+
+  findRoom(id: Id) {
+    const columns = 'id, name, created_at AS createdAt, created_by AS createdBy'
+    return this.#one(`SELECT ${columns} FROM rooms WHERE id = ?`, id)
+  }
+
+  listRooms(page: NamePage) {
+    const columns =
+      'rooms.id, name, name_key AS nameKey, coalesce(head, 0) AS head, ' +
+      'created_at AS createdAt, created_by AS createdBy'
+    const from = `SELECT ${columns} FROM rooms LEFT JOIN timelines ON timelines.id = rooms.id`
+    return this.#page(from, 'name_key', page)
+  }
+
+  createSession(session: Session): void {
+    const { id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt } = session
+    const values = [id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt]
+    this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+  }
+
+  findSession(tokenHash: string) {
+    return this.#one(`SELECT ${SESSION} FROM sessions WHERE token_hash = ?`, tokenHash)
+  }
+
+  listSessions(userId: Id, now: number, limit: number) {
+    const where = 'WHERE user_id = ? AND expires_at > ? ORDER BY created_at DESC, id LIMIT ?'
+    return this.#all(`SELECT ${SESSION} FROM sessions ${where}`, userId, now, limit)
+  }
+
+  deleteSession(id: Id, userId: Id) {
+    const sql = `DELETE FROM sessions WHERE id = ? AND user_id = ? RETURNING ${SESSION}`
+    return this.#one(sql, id, userId)
+  }
+
+  touchSession(id: Id, usedAt: number, expiresAt: number): void {
+    this.#run('UPDATE sessions SET used_at = ?, expires_at = ? WHERE id = ?', usedAt, expiresAt, id)
+  }
+
+  deleteExpiredSessions(now: number, limit: number): number {
+    const expired = 'SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?'
+    return this.#run(`DELETE FROM sessions WHERE id IN (${expired})`, now, limit)
+  }
+
+  /** Takes the write lock and reads, then lets go without a change. */
+  check(): void {
+    this.#db.run('BEGIN IMMEDIATE')
+    try {
+      this.epoch()
+    } finally {
+      this.#db.run('ROLLBACK')
+    }
+  }
+
+  close(): void {
+    this.#db.close()
+    this.#lock?.close()
+  }
+
+  #transaction(work: () => void): void {
+    this.#db.run('BEGIN IMMEDIATE')
+    try {
+      work()
+      this.#db.run('COMMIT')
+    } catch (error) {
+      // SQLite has rolled back by itself after a full disk or an I/O error.
+      if (this.#db.inTransaction) this.#db.run('ROLLBACK')
+      throw error
+    }
+  }
+
+  /** A page of a list sorted by `key`, whose alias in the result is the column's own. */
+  #page(select: string, key: string, { prefix, after, backwards, limit }: NamePage) {
+    // Keys are compared as bytes, and no UTF-8 text is above U+10FFFF.
+    const where = `${key} >= ? AND ${key} < ? AND ${key} ${backwards ? '<' : '>'} ?`
+    const order = `ORDER BY ${key} ${backwards ? 'DESC' : 'ASC'} LIMIT ?`
+    const sql = `${select} WHERE ${where} ${order}`
+    const rows = this.#all(sql, prefix, `${prefix}\u{10ffff}`, after, limit)
+    return backwards ? rows.reverse() : rows
+  }
+
+  #statement(sql: string): Statement {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#db.prepare(sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  #one<Row>(sql: string, ...values: SQLQueryBindings[]): Row | null {
+    return this.#statement(sql).get(...values) as Row | null
+  }
+
+  #all(sql: string, ...values: SQLQueryBindings[]): unknown[] {
+    return this.#statement(sql).all(...values)
+  }
+
+  #run(sql: string, ...values: SQLQueryBindings[]): number {
+    return this.#statement(sql).run(...values).changes
+  }
+}
+
+const SESSION =
+  'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
+  'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
+
+/** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
+function corrupt(what: string): Error {
+  return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
+}
+
+/**
+ * Two servers on one folder would each announce only their own posts, so the second is refused. The
+ * lock is an exclusive transaction on a file of its own: it ends with the process, however it ends.
+ */
+function takeLock(folder: string): Database {
+  const lock = new Database(join(folder, 'parley.lock'), { create: true })
+  try {
+    lock.run('BEGIN EXCLUSIVE')
+    return lock
+  } catch {
+    lock.close()
+    throw new Error(
+      `Another Parley is running on the data in ${folder}. Stop it first, or give this one ` +
+        'another folder with DATA_DIR.',
+    )
+  }
+}
+
+function refuseOldSqlite(db: Database): void {
+  const { version } = db.query('SELECT sqlite_version() AS version').get() as { version: string }
+  if (Bun.semver.order(version, SQLITE_VERSION_MIN) < 0)
+    throw new Error(
+      `This runtime has SQLite ${version}; Parley needs ${SQLITE_VERSION_MIN} or newer, because ` +
+        'older ones can lose committed transactions. Run it with the Bun that npm ci installs.',
+    )
+}
+
+function quickCheck(db: Database, path: string): void {
+  let found: string
+  try {
+    const rows = db.query('PRAGMA quick_check(5)').values() as [string][]
+    found = rows.map(([row]) => row).join('; ')
+  } catch (error) {
+    found = (error as Error).message
+  }
+  if (found !== 'ok')
+    throw new Error(
+      `The database ${path} is damaged (${found}). Parley does not serve it: restore a backup ` +
+        'into DATA_DIR, or look at it with the sqlite3 tool.',
+    )
+}
+
+function migrate(db: Database, path: string): void {
+  const { user_version: from } = db.query('PRAGMA user_version').get() as { user_version: number }
+  if (from > sqliteMigrations.length)
+    throw new Error(
+      `The database ${path} has schema version ${from}, newer than this Parley knows ` +
+        `(${sqliteMigrations.length}). Run the newer Parley, or restore an older backup.`,
+    )
+  for (let version = from; version < sqliteMigrations.length; version++)
+    db.transaction(() => {
+      db.run(sqliteMigrations[version]!)
+      db.run(`PRAGMA user_version = ${version + 1}`)
+    }).immediate()
+  db.query("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING").run(
+    randomBytes(9).toString('base64url'),
+  )
+}
