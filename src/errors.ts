@@ -62,6 +62,7 @@ const table = {
   websocket_needs_get: kind(405, 'A WebSocket is opened with GET.'),
   websocket_bad_handshake: kind(400, 'The WebSocket handshake is not valid.'),
   upgrade_required: kind(426, 'This path speaks WebSocket.', 'Connect with ws:// or wss://.'),
+  target_unclear: kind(400, 'Name exactly one of room, user and inbox.'),
   unknown_op: kind(400, 'There is no such operation.'),
   rate_limited: kind(429, 'Too many requests.', 'Wait as long as Retry-After says.'),
   too_many_connections: kind(429, 'Too many connections.', 'Close one you no longer need.'),

@@ -101,8 +101,10 @@ export class Connections {
     this.#byUser.set(user.id, count + 1)
   }
 
-  remove(connection: Connection): void {
+  /** With the cause, if it was us who ended it. */
+  remove(connection: Connection, cause?: EndCause): void {
     if (!this.#turns.some((turn) => turn.delete(connection))) return
+    if (cause !== undefined) this.#metrics.drops.inc({ cause })
     this.#size -= 1
     this.#metrics.connections.dec({ transport: connection.transport })
     if (connection.viewer) this.#removeFrom(connection, connection.viewer)

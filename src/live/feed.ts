@@ -79,6 +79,11 @@ export class Feed {
     this.headTold = this.head
   }
 
+  /** True once the backfill is over and the hub writes to the reader. */
+  get isLive(): boolean {
+    return this.timeline.live.has(this)
+  }
+
   /** Runs the phases. Failures go to the reader. */
   start(): void {
     this.#run().catch((error) => {

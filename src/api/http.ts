@@ -1,0 +1,176 @@
+/**
+ * HTTP: from a request to an operation and back. In this order, so that nothing is looked up for
+ * someone who may not ask: host, route, session, rate, query and body, handler.
+ */
+import type { Viewer } from '../chat/sessions.ts'
+import { problem } from '../errors.ts'
+import { checkOrigin, findCredentials, getViewer } from './auth.ts'
+import { decodeUtf8, parseObject } from './json.ts'
+import type { Api, Call, Operation } from './operation.ts'
+import type { Responder } from './respond.ts'
+import type { Router } from './router.ts'
+import { check } from './schema.ts'
+import type { SocketStart } from './socket.ts'
+import { subscribeOverHttp } from './stream.ts'
+
+/** What the runtime's server can do for one request. */
+export interface Peer {
+  /** The address at the other end of the socket. */
+  address(): string
+  /** From now on the runtime must not cut this request for being quiet. */
+  keepOpen(): void
+  /** Turns it into a WebSocket; false if the handshake is not valid. */
+  upgrade(start: SocketStart): boolean
+}
+
+export interface HttpOptions extends Api {
+  router: Router
+  responder: Responder
+}
+
+export type HttpHandler = (request: Request, peer: Peer) => Promise<Response | undefined>
+
+/** The handler answers undefined when the request has become a WebSocket. Never rejects. */
+export function createHttpHandler(options: HttpOptions): HttpHandler {
+  const { responder } = options
+  return async (request, peer) => {
+    const origin = request.headers.get('origin')
+    let response: Response | undefined
+    try {
+      response = await answer(options, request, peer)
+    } catch (error) {
+      response = responder.error(error)
+    }
+    if (response === undefined) return undefined
+    return origin === null ? response : responder.shared(response, origin)
+  }
+}
+
+async function answer(
+  options: HttpOptions,
+  request: Request,
+  peer: Peer,
+): Promise<Response | undefined> {
+  const { router, responder, limits } = options
+  const { headers, method } = request
+  const host = checkedHost(headers)
+  const { path, search } = splitUrl(request.url)
+  if (method === 'OPTIONS') {
+    const preflight = responder.preflight(headers.get('origin'), router.methods(path))
+    if (preflight !== undefined) return preflight
+  }
+  const wantsSocket = headers.get('upgrade')?.toLowerCase() === 'websocket'
+  if (wantsSocket && method !== 'GET') throw problem('websocket_needs_get')
+  const { operation, params } = router.find(method, path)
+  const origin = options.config.publicUrl || `http://${host}`
+  const viewer = operation.auth ? await authenticate(options, headers, origin, peer) : undefined
+  const address = operation.auth ? '' : clientAddress(options, headers, peer)
+  const rate = operation.rate ?? (operation.auth ? 'requests' : undefined)
+  const left = rate && limits.take(rate, viewer?.user.id ?? address)
+  const { chat, config, connections } = options
+  const call: Call = {
+    ...{ chat, config, limits, connections },
+    viewer: viewer as Viewer,
+    params,
+    query: readQuery(operation, search),
+    body: operation.body && check(operation.body, await readBody(request, config.bodyBytesMax)),
+    path,
+    origin,
+    address,
+    headers,
+    signal: request.signal,
+  }
+  if (operation.kind === 'subscribe')
+    return subscribeOverHttp({ call, operation, peer, responder, wantsSocket })
+  // A long-poll may be quiet for longer than the runtime allows.
+  if (search !== '' && operation.paged) peer.keepOpen()
+  return responder.reply(await operation.handle(call), left)
+}
+
+/** The session of a request. With a cookie, the page that asks must be ours. */
+async function authenticate(
+  options: HttpOptions,
+  headers: Headers,
+  origin: string,
+  peer: Peer,
+): Promise<Viewer> {
+  const credentials = findCredentials(headers)
+  if (credentials?.fromCookie) {
+    const required = headers.get('upgrade') !== null
+    checkOrigin(headers, origin, { required })
+  }
+  try {
+    return await getViewer(options.chat, credentials)
+  } catch (error) {
+    // Guessing tokens is hopeless, but each guess costs a look-up.
+    const address = clientAddress(options, headers, peer)
+    if (credentials !== undefined) options.limits.take('requests', address)
+    throw error
+  }
+}
+
+/** Exactly one host, and nothing in it that could end up in a link. Throws `bad_host`. */
+export function checkedHost(headers: Headers): string {
+  const host = headers.get('host')
+  if (host === null || !/^[\w.-]+(:\d{1,5})?$|^\[[\da-f:.]+\](:\d{1,5})?$/i.test(host))
+    throw problem('bad_host')
+  // The runtime joins repeated headers; two lengths are two opinions on where the body ends.
+  if (headers.get('content-length')?.includes(',')) throw problem('bad_request')
+  return host
+}
+
+/** Without `new URL`, which costs more than the rest of the routing together. */
+export function splitUrl(url: string): { path: string; search: string } {
+  const start = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('//') + 2)
+  const mark = url.indexOf('?', start)
+  if (mark === -1) return { path: url.slice(start), search: '' }
+  return { path: url.slice(start, mark), search: url.slice(mark + 1) }
+}
+
+/** The address to hold rates against: the peer's, or what the nearest trusted proxy saw. */
+function clientAddress({ config }: Api, headers: Headers, peer: Peer): string {
+  if (config.trustedProxyHops === 0) return peer.address()
+  const seen = headers.get('x-forwarded-for')?.split(',') ?? []
+  return seen.at(-config.trustedProxyHops)?.trim() || peer.address()
+}
+
+function readQuery(operation: Operation, search: string): unknown {
+  const given = parseQuery(search)
+  if (operation.query !== undefined) return check(operation.query, given)
+  for (const field in given) throw problem('unknown_field', { field: field.slice(0, 64) })
+  return undefined
+}
+
+/** Strict where `URLSearchParams` is lenient: broken escapes and repeated names are refused. */
+function parseQuery(search: string): Record<string, string> {
+  const query: Record<string, string> = {}
+  if (search === '') return query
+  for (const pair of search.split('&')) {
+    if (pair === '') continue
+    const at = pair.indexOf('=')
+    const name = decode(at === -1 ? pair : pair.slice(0, at))
+    if (Object.hasOwn(query, name)) throw problem('bad_path', { field: name.slice(0, 64) })
+    const value = at === -1 ? '' : decode(pair.slice(at + 1))
+    Object.defineProperty(query, name, { value, enumerable: true })
+  }
+  return query
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    throw problem('bad_path', { detail: 'The query has a broken percent escape.' })
+  }
+}
+
+async function readBody(request: Request, bytesMax: number): Promise<Record<string, unknown>> {
+  const { headers } = request
+  if (!/^application\/json\s*(;|$)/i.test(headers.get('content-type') ?? ''))
+    throw problem('wrong_content_type')
+  const tooLarge = () => problem('body_too_large', { detail: `The limit is ${bytesMax} bytes.` })
+  if (Number(headers.get('content-length') ?? 0) > bytesMax) throw tooLarge()
+  const bytes = await request.bytes()
+  if (bytes.length > bytesMax) throw tooLarge()
+  return parseObject(decodeUtf8(bytes))
+}

@@ -1,0 +1,129 @@
+/**
+ * The runtime's server: the only file besides `main.ts` and the SQLite backend that knows Bun. It turns
+ * Bun's sockets and requests into the plain ones the rest of `api` speaks of, and works around what
+ * Bun 1.4.5 leaves to us; each workaround says which trap it is for.
+ */
+import type { Server, ServerWebSocket } from 'bun'
+import type { Config } from '../config.ts'
+import { problem } from '../errors.ts'
+import type { HttpHandler } from './http.ts'
+import type { Responder } from './respond.ts'
+import { type RawSocket, SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
+
+/** Time without a byte after which Bun cuts a request; slow senders are cut a little later. */
+const IDLE_S = 10
+/** What Bun itself refuses, bare. Our own limit is below it and answers with a problem. */
+const BODY_LIMITS = 4
+/** Above our own limit for slow readers, which closes with a code; this one cuts. */
+const BACKPRESSURE_LIMITS = 4
+
+interface SocketData {
+  start: SocketStart
+  connection?: SocketConnection
+}
+
+export interface Listener {
+  /** For people: `http://127.0.0.1:8080`. */
+  readonly url: string
+  /** Takes no more connections; requests under way go on. */
+  close(): void
+  /** Cuts what is left. */
+  stop(): Promise<void>
+  /** Requests under way. */
+  pending(): number
+}
+
+/** Throws a sentence for people if the address cannot be listened on. */
+export function listen(options: {
+  config: Config
+  handle: HttpHandler
+  sockets: SocketOptions
+  responder: Responder
+}): Listener {
+  const { config, handle, sockets, responder } = options
+  const refuse = () => responder.error(problem('bad_path'))
+  const server = bound(config, () =>
+    Bun.serve<SocketData>({
+      hostname: config.host,
+      port: config.port,
+      idleTimeout: IDLE_S,
+      maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
+      development: false,
+      // Bun resolves dot segments before we see the path (trap 7), but it routes by the raw one.
+      routes: Object.fromEntries(DOTTED.map((path) => [path, refuse])),
+      fetch: (request, self) => handle(request, peerOf(request, self)),
+      error: (error) => responder.error(error),
+      websocket: {
+        // Deflate would run once for each receiver (trap 8).
+        perMessageDeflate: false,
+        maxPayloadLength: config.frameBytesMax,
+        // Bun re-arms its idle timer with each send (trap 1), so ours does the work.
+        idleTimeout: 0,
+        sendPings: false,
+        backpressureLimit: config.slowReaderBytesMax * BACKPRESSURE_LIMITS,
+        closeOnBackpressureLimit: true,
+        open: (socket) => opened(socket, sockets),
+        // Synchronous: async handlers run side by side (trap 3).
+        message: ({ data }, message) =>
+          data.connection!.received(typeof message === 'string' ? message : undefined),
+        pong: ({ data }) => data.connection!.ponged(),
+        drain: ({ data }) => data.connection!.writable(),
+        close: ({ data }) => data.connection!.closed(),
+      },
+    }),
+  )
+  return {
+    url: server.url.origin,
+    close: () => void server.stop(),
+    // Everything was told to close before: stop alone would wait for open sockets (trap 4).
+    stop: async () => void server.stop(true),
+    pending: () => server.pendingRequests,
+  }
+}
+
+/** Paths with a dot segment at any depth that our own paths have, plain or percent-encoded. */
+const DOTTED = ['..', '%2e%2e', '%2E%2E', '.%2e', '%2e.', '.%2E', '%2E.'].flatMap((dots) =>
+  ['', '/:a', '/:a/:b', '/:a/:b/:c', '/:a/:b/:c/:d'].flatMap((before) => [
+    `${before}/${dots}`,
+    `${before}/${dots}/*`,
+  ]),
+)
+
+function bound(config: Config, serve: () => Server<SocketData>): Server<SocketData> {
+  try {
+    return serve()
+  } catch (error) {
+    const where = `${config.host}:${config.port}`
+    throw new Error(
+      `Cannot listen on ${where} (${(error as Error).message}). Stop what uses it, or choose ` +
+        'another address with HOST and PORT; PORT=0 takes a free one.',
+    )
+  }
+}
+
+function peerOf(request: Request, server: Server<SocketData>) {
+  return {
+    address: () => server.requestIP(request)?.address ?? 'unknown',
+    keepOpen: () => server.timeout(request, 0),
+    upgrade: (start: SocketStart) => server.upgrade(request, { data: { start } }),
+  }
+}
+
+function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): void {
+  const { start } = socket.data
+  const connection = new SocketConnection(options, rawSocket(socket), start.viewer)
+  // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of it.
+  socket.data.start = {}
+  socket.data.connection = connection
+  connection.opened(start)
+}
+
+function rawSocket(socket: ServerWebSocket<SocketData>): RawSocket {
+  return {
+    send: (text) => socket.send(text),
+    buffered: () => socket.getBufferedAmount(),
+    ping: () => void socket.ping(),
+    close: (code, reason) => socket.close(code, reason),
+    terminate: () => socket.terminate(),
+  }
+}

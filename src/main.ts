@@ -1,0 +1,38 @@
+/** The command: reads settings, starts the server, stops it on a signal. */
+import { readConfig } from './config.ts'
+import { createLog } from './log.ts'
+import { type RunningServer, startServer } from './server.ts'
+
+/** A drain that hangs is cut here: whoever stops us was promised ten seconds. */
+const STOP_MS_MAX = 9_500
+
+async function main(): Promise<void> {
+  const config = readConfig()
+  const log = createLog(config.logLevel)
+  const endWith = (why: string) => (error: unknown) => {
+    log.fatal({ err: error }, `${why}; ending the process, whoever supervises it starts it again`)
+    process.exit(1)
+  }
+  const onFatal = endWith('the database cannot be trusted any more')
+  // A bug has left things half done. Everything acknowledged is on the disk, so ending is safe.
+  process.on('uncaughtException', endWith('an error nobody caught'))
+  process.on('unhandledRejection', endWith('a rejection nobody caught'))
+  const server = await startServer({ config, log, onFatal })
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      log.info({ signal }, 'stopping')
+      setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
+      void stop(server)
+    })
+  console.log(`Parley is listening on ${server.url}`)
+}
+
+async function stop(server: RunningServer): Promise<never> {
+  await server.stop()
+  process.exit(0)
+}
+
+main().catch((error: Error) => {
+  console.error(`Parley could not start.\n${error.message}`)
+  process.exit(1)
+})

@@ -1,0 +1,146 @@
+/** Puts the parts together, and takes them apart again in the right order. */
+import { asyncApi } from './api/asyncapi.ts'
+import { Connections } from './api/connections.ts'
+import { docsPage } from './api/docs.ts'
+import { createHttpHandler } from './api/http.ts'
+import { Limits } from './api/limits.ts'
+import { type Listener, listen } from './api/listen.ts'
+import { openApi } from './api/openapi.ts'
+import type { Api } from './api/operation.ts'
+import { createOperations, createSocketOperations } from './api/operations.ts'
+import { Responder } from './api/respond.ts'
+import { Router } from './api/router.ts'
+import { requestSchemas } from './api/schema.ts'
+import { createServiceOperations, notReady, type Service } from './api/service.ts'
+import { createChat } from './chat/chat.ts'
+import { systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { problem } from './errors.ts'
+import { createLocalBus } from './live/bus-local.ts'
+import type { Log } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
+import { version } from './version.ts'
+
+const LAG_PROBE_MS = 500
+const EXPIRED_SESSIONS_MS = 600_000
+/** How often a draining server looks whether it is done. */
+const DRAIN_STEP_MS = 20
+
+export interface RunningServer {
+  readonly url: string
+  /** Drains: ends every connection with 1012, finishes what was begun, then closes the store. */
+  stop(): Promise<void>
+}
+
+export interface ServerOptions {
+  config: Config
+  log: Log
+  /** The store can no longer vouch for its data: the process must end. */
+  onFatal: (error: Error) => void
+}
+
+/** Resolves once connections are accepted. Rejects with a sentence for people. */
+export async function startServer({ config, log, onFatal }: ServerOptions): Promise<RunningServer> {
+  const metrics = createMetrics()
+  const clock = systemClock
+  const store = await openStore(config, { onFatal })
+  const bus = createLocalBus()
+  const chat = createChat({ config, store, bus, clock, log, metrics })
+  const limits = new Limits(config, clock, metrics)
+  const connections = new Connections(config, clock, chat.sessions, metrics)
+  const api: Api = { chat, config, limits, connections }
+  const responder = new Responder(config, log, metrics)
+
+  const draining = { now: false }
+  const schemas = requestSchemas(config)
+  const socketOperations = createSocketOperations(schemas)
+  const operations = createOperations(schemas)
+  const service: Service = {
+    checkReady: () => checkReady(store, draining.now),
+    metrics: () => {
+      metrics.postQueue.set(chat.recorder.queued)
+      metrics.liveTimelines.set(chat.hub.size)
+      return processMetrics(metrics)
+    },
+    openapi: () => openapi,
+    asyncapi: () => asyncapi,
+    docsPage: () => page,
+  }
+  const all = [...operations, ...createServiceOperations(service)]
+  const openapi = JSON.stringify(openApi(all, version))
+  const asyncapi = JSON.stringify(asyncApi(socketOperations, version))
+  const page = docsPage(all, socketOperations)
+
+  let listener: Listener
+  try {
+    listener = listen({
+      config,
+      handle: createHttpHandler({ ...api, router: new Router(all), responder }),
+      sockets: { ...api, operations: socketOperations, responder, clock, metrics },
+      responder,
+    })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  connections.start()
+  const stopTimers = startTimers(metrics, () => {
+    chat.sessions.deleteExpired().catch((error) => log.warn({ err: error }, 'expired sessions'))
+  })
+  return {
+    url: listener.url,
+    async stop() {
+      draining.now = true
+      connections.endAll('restarting')
+      await drained(listener, connections, config.drainTimeoutMs)
+      connections.stop()
+      stopTimers()
+      await listener.stop()
+      await chat.recorder.settled()
+      await bus.stop()
+      await store.close()
+    },
+  }
+}
+
+async function checkReady(store: Store, draining: boolean): Promise<void> {
+  if (draining) throw problem('restarting', { retryAfterS: 1 })
+  await store.check().catch((error) => {
+    throw notReady(error)
+  })
+}
+
+/** Waits, not for ever, until nobody is connected and nothing is under way. */
+async function drained(listener: Listener, connections: Connections, timeoutMs: number) {
+  const deadline = performance.now() + timeoutMs
+  const step = () => new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS))
+  while (performance.now() < deadline) {
+    // Those who slipped in after the first round.
+    connections.endAll('restarting')
+    if (connections.size === 0 && listener.pending() === 0) return
+    await step()
+  }
+}
+
+function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
+  let due = performance.now() + LAG_PROBE_MS
+  const lag = setInterval(() => {
+    const now = performance.now()
+    metrics.loopLag.set(Math.max(0, now - due) / 1_000)
+    due = now + LAG_PROBE_MS
+  }, LAG_PROBE_MS)
+  const expired = setInterval(deleteExpired, EXPIRED_SESSIONS_MS)
+  return () => {
+    clearInterval(lag)
+    clearInterval(expired)
+  }
+}
+
+function processMetrics(metrics: Metrics): Promise<string> {
+  const { user, system } = process.cpuUsage()
+  metrics.cpu.set((user + system) / 1e6)
+  metrics.residentMemory.set(process.memoryUsage.rss())
+  return metrics.registry.metrics()
+}
