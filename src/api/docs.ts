@@ -54,17 +54,20 @@ function contents(operations: readonly Operation[]): string {
 
 function operationSection(operation: Operation): string {
   const { name, method, path, summary, auth, query, body, errors } = operation
-  const answers =
-    operation.kind === 'subscribe'
-      ? '101 (WebSocket), 200 (Server-Sent Events), 202 (NDJSON)'
-      : Object.keys(operation.replies).join(', ')
   return [
     `<section id="${name}"><h3><code>${method} ${path}</code></h3>`,
     `<p>${escapeHtml(summary)}${auth ? '' : ' Needs no session.'}</p>`,
     query ? fields('Query', jsonSchema(query, 'output')) : '',
     body ? fields('Body', jsonSchema(body, 'input')) : '',
-    `<p>Answers ${answers}.${errorLinks(errors)}</p></section>`,
+    `<p>Answers ${answersOf(operation)}.${errorLinks(errors)}</p></section>`,
   ].join('\n')
+}
+
+function answersOf(operation: Operation): string {
+  if (operation.kind === 'socket') return '101 (WebSocket)'
+  if (operation.kind === 'subscribe')
+    return '101 (WebSocket), 200 (Server-Sent Events), 202 (NDJSON)'
+  return Object.keys(operation.replies).join(', ')
 }
 
 function frameSection({ op, summary, frame, reply, errors }: Frame): string {
@@ -124,7 +127,9 @@ function errorTable(): string {
 
 function table(heads: string[], rows: string[][]): string {
   const head = heads.map((one) => `<th>${one}</th>`).join('')
-  const body = rows.map((row) => `<tr>${row.map((one) => `<td>${escapeHtml(one)}</td>`).join('')}</tr>`)
+  const body = rows.map(
+    (row) => `<tr>${row.map((one) => `<td>${escapeHtml(one)}</td>`).join('')}</tr>`,
+  )
   return `<table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table>`
 }
 

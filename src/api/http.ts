@@ -60,9 +60,11 @@ async function answer(
     if (preflight !== undefined) return preflight
   }
   const wantsSocket = headers.get('upgrade')?.toLowerCase() === 'websocket'
-  if (wantsSocket && method !== 'GET') throw problem('websocket_needs_get')
+  if (wantsSocket && method !== 'GET')
+    throw problem('websocket_needs_get', { headers: { Allow: 'GET' } })
   const { operation, params } = router.find(method, path)
   const origin = options.config.publicUrl || `http://${host}`
+  if (operation.kind === 'socket') return openSocket(options, headers, origin, peer, wantsSocket)
   const viewer = operation.auth ? await authenticate(options, headers, origin, peer) : undefined
   const address = operation.auth ? '' : clientAddress(options, headers, peer)
   const rate = operation.rate ?? (operation.auth ? 'requests' : undefined)
@@ -85,6 +87,21 @@ async function answer(
   // A long-poll may be quiet for longer than the runtime allows.
   if (search !== '' && operation.paged) peer.keepOpen()
   return responder.reply(await operation.handle(call), left)
+}
+
+/** `/ws`: whoever shows a token or a cookie must be signed in; others have a frame's time for it. */
+async function openSocket(
+  options: HttpOptions,
+  headers: Headers,
+  origin: string,
+  peer: Peer,
+  wantsSocket: boolean,
+): Promise<undefined> {
+  const known = findCredentials(headers) !== undefined
+  const viewer = known ? await authenticate(options, headers, origin, peer) : undefined
+  if (!wantsSocket)
+    throw problem('upgrade_required', { headers: { Upgrade: 'websocket', Connection: 'Upgrade' } })
+  if (!peer.upgrade(viewer ? { viewer } : {})) throw problem('websocket_bad_handshake')
 }
 
 /** The session of a request. With a cookie, the page that asks must be ours. */

@@ -94,6 +94,8 @@ function header(name: string, description: string): Json {
 }
 
 function replies(operation: Operation): Json {
+  if (operation.kind === 'socket')
+    return { 101: { description: 'A WebSocket (see /asyncapi.json).' } }
   if (operation.kind === 'subscribe') {
     const event = jsonSchema(operation.event, 'output')
     return {

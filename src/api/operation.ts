@@ -73,7 +73,12 @@ export interface SubscribeOperation extends Described {
   place(call: Call): Place | Promise<Place>
 }
 
-export type Operation = RequestOperation | SubscribeOperation
+/** The one WebSocket for everything. Signing in may wait for its first frame. */
+export interface SocketPathOperation extends Described {
+  readonly kind: 'socket'
+}
+
+export type Operation = RequestOperation | SubscribeOperation | SocketPathOperation
 
 /** An operation's frame on the WebSocket. */
 export interface SocketOperation {

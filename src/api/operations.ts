@@ -41,6 +41,15 @@ export function createOperations(schemas: RequestSchemas): Operation[] {
       error: 'no_such_user',
     }),
     ...inboxOperations(schemas),
+    {
+      kind: 'socket',
+      name: 'openSocket',
+      summary: 'One WebSocket for everything. Signs in by token, by cookie or by its first frame.',
+      method: 'GET',
+      path: '/ws',
+      auth: false,
+      errors: ['not_signed_in', 'foreign_origin', 'websocket_bad_handshake', 'upgrade_required'],
+    },
   ]
 }
 
