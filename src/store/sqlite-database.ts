@@ -309,11 +309,12 @@ export class SqliteDatabase {
 
   /** A page of a list sorted by `key`, whose alias in the result is the column's own. */
   #page(select: string, key: string, { prefix, after, backwards, limit }: NamePage) {
-    // Keys are compared as bytes, and no UTF-8 text is above U+10FFFF.
-    const where = `${key} >= ? AND ${key} < ? AND ${key} ${backwards ? '<' : '>'} ?`
+    const end = afterPrefix(prefix)
+    const inPrefix = `${key} >= ?${end === undefined ? '' : ` AND ${key} < ?`}`
     const order = `ORDER BY ${key} ${backwards ? 'DESC' : 'ASC'} LIMIT ?`
-    const sql = `${select} WHERE ${where} ${order}`
-    const rows = this.#all(sql, prefix, `${prefix}\u{10ffff}`, after, limit)
+    const sql = `${select} WHERE ${inPrefix} AND ${key} ${backwards ? '<' : '>'} ? ${order}`
+    const bounds = end === undefined ? [prefix] : [prefix, end]
+    const rows = this.#all(sql, ...bounds, after, limit)
     return backwards ? rows.reverse() : rows
   }
 
@@ -341,6 +342,19 @@ export class SqliteDatabase {
 const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
+
+/**
+ * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that of
+ * code points; undefined if there is none.
+ */
+function afterPrefix(prefix: string): string | undefined {
+  const points = [...prefix]
+  while (points.at(-1) === '\u{10ffff}') points.pop()
+  const last = points.pop()?.codePointAt(0)
+  if (last === undefined) return undefined
+  // Surrogates are no code points of their own.
+  return points.join('') + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1)
+}
 
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
