@@ -13,6 +13,8 @@ import type { NamePage, Range } from './store.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
 const SQLITE_VERSION_MIN = '3.51.3'
+/** What `PRAGMA synchronous` calls FULL. */
+const SYNCHRONOUS_FULL = 2
 /** Pages of WAL before they are copied into the database: 16 MiB at 4 KiB a page. */
 const WAL_PAGES = 4_096
 const CACHE_KIB = 32_768
@@ -65,12 +67,10 @@ export class SqliteDatabase {
     const path = join(folder, 'parley.db')
     const db = new Database(path, { create: true, strict: true })
     try {
-      refuseOldSqlite(db)
+      refuseOldSqlite(sqliteVersion())
       db.run('PRAGMA busy_timeout = 2000')
       quickCheck(db, path)
-      db.run('PRAGMA journal_mode = WAL')
-      // FULL syncs the WAL at every commit: an acknowledged post survives a power cut.
-      db.run('PRAGMA synchronous = FULL')
+      makeDurable(db, path)
       db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
       migrate(db, path)
     } catch (error) {
@@ -85,6 +85,11 @@ export class SqliteDatabase {
 
   private constructor(db: Database) {
     this.#db = db
+  }
+
+  /** What SQLite says it does, whatever it was told. */
+  durability(): { journalMode: string; synchronous: number } {
+    return durabilityOf(this.#db)
   }
 
   epoch(): string {
@@ -290,7 +295,10 @@ export class SqliteDatabase {
     }
   }
 
+  /** A statement that is not finalized keeps SQLite's connection, its files and its WAL. */
   close(): void {
+    for (const statement of this.#statements.values()) statement.finalize()
+    this.#statements.clear()
     this.#db.close()
     this.#lock?.close()
   }
@@ -379,8 +387,25 @@ function takeLock(folder: string): Database {
   }
 }
 
-function refuseOldSqlite(db: Database): void {
-  const { version } = db.query('SELECT sqlite_version() AS version').get() as { version: string }
+/** Asked of an empty database, because ours may be damaged. */
+function sqliteVersion(): string {
+  const db = new Database(':memory:')
+  const [row] = ask<{ version: string }>(db, 'SELECT sqlite_version() AS version')
+  db.close()
+  return row!.version
+}
+
+/** The rows of a statement that is needed once. */
+function ask<Row>(db: Database, sql: string): Row[] {
+  const statement = db.prepare<Row, []>(sql)
+  try {
+    return statement.all()
+  } finally {
+    statement.finalize()
+  }
+}
+
+export function refuseOldSqlite(version: string): void {
   if (Bun.semver.order(version, SQLITE_VERSION_MIN) < 0)
     throw new Error(
       `This runtime has SQLite ${version}; Parley needs ${SQLITE_VERSION_MIN} or newer, because ` +
@@ -388,11 +413,31 @@ function refuseOldSqlite(db: Database): void {
     )
 }
 
+/**
+ * FULL syncs the WAL at every commit, so an acknowledged post survives a power cut. SQLite does not
+ * fail when it cannot do as it is told, as with a WAL on a network's file system: so it is asked.
+ */
+function makeDurable(db: Database, path: string): void {
+  db.run('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const { journalMode, synchronous } = durabilityOf(db)
+  if (journalMode !== 'wal' || synchronous !== SYNCHRONOUS_FULL)
+    throw new Error(
+      `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}" with synchronous ` +
+        `= ${synchronous}. Put DATA_DIR on a local disk.`,
+    )
+}
+
+function durabilityOf(db: Database): { journalMode: string; synchronous: number } {
+  const [mode] = ask<{ journal_mode: string }>(db, 'PRAGMA journal_mode')
+  const [sync] = ask<{ synchronous: number }>(db, 'PRAGMA synchronous')
+  return { journalMode: mode!.journal_mode, synchronous: sync!.synchronous }
+}
+
 function quickCheck(db: Database, path: string): void {
   let found: string
   try {
-    const rows = db.query('PRAGMA quick_check(5)').values() as [string][]
-    found = rows.map(([row]) => row).join('; ')
+    const rows = ask<{ quick_check: string }>(db, 'PRAGMA quick_check(5)')
+    found = rows.map((row) => row.quick_check).join('; ')
   } catch (error) {
     found = (error as Error).message
   }
@@ -404,18 +449,17 @@ function quickCheck(db: Database, path: string): void {
 }
 
 function migrate(db: Database, path: string): void {
-  const { user_version: from } = db.query('PRAGMA user_version').get() as { user_version: number }
+  const from = ask<{ user_version: number }>(db, 'PRAGMA user_version')[0]!.user_version
   if (from > sqliteMigrations.length)
     throw new Error(
       `The database ${path} has schema version ${from}, newer than this Parley knows ` +
         `(${sqliteMigrations.length}). Run the newer Parley, or restore an older backup.`,
     )
-  for (let version = from; version < sqliteMigrations.length; version++)
-    db.transaction(() => {
-      db.run(sqliteMigrations[version]!)
-      db.run(`PRAGMA user_version = ${version + 1}`)
-    }).immediate()
-  db.query("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING").run(
-    randomBytes(9).toString('base64url'),
-  )
+  for (let version = from; version < sqliteMigrations.length; version++) {
+    const step = `${sqliteMigrations[version]}; PRAGMA user_version = ${version + 1}`
+    // If it fails, whoever opens the database closes it again, which rolls back.
+    db.run(`BEGIN IMMEDIATE; ${step}; COMMIT`)
+  }
+  const epoch = randomBytes(9).toString('base64url')
+  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [epoch])
 }
