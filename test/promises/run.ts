@@ -3,9 +3,11 @@
  * server. Everything is noted for the checker. Whoever loses the connection comes back as a good
  * client does: readers from their cursor, posters with the same key.
  */
+
+import type { Seq } from '../../src/types.ts'
 import { type Attempt, type Fault, faultsOf, type Reading, type Seen } from '../checker.ts'
 import { type Message, Person, type ServerProcess, until } from '../harness.ts'
-import { Socket, Stream } from '../live.ts'
+import { type Arrivals, Socket, Stream } from '../live.ts'
 
 /** Where something is posted, in the two ways in which it can be said. */
 export interface Spot {
@@ -158,11 +160,33 @@ export const VIAS: readonly Via[] = [
 /** A subscription that somebody holds. */
 export interface Following {
   seen(): Seen[]
+  /** The seq of the last event that came. */
+  last(): Seq | undefined
   ended: Promise<unknown>
   close(): void
 }
 
-const seenOf = ({ seq, text }: Message): Seen => ({ seq, text, at: performance.now() })
+/** What arrives, each with the time at which it came. */
+function timed<T>(arrivals: Arrivals<T>, messageOf: (item: T) => Message) {
+  // Those that are here already came before anyone could look.
+  const times = arrivals.all.map(() => performance.now())
+  const add = arrivals.add.bind(arrivals)
+  arrivals.add = (item) => {
+    times.push(performance.now())
+    add(item)
+  }
+  return {
+    seen: () =>
+      arrivals.all.map((item, index) => {
+        const { seq, text } = messageOf(item)
+        return { seq, text, at: times[index]! }
+      }),
+    last: () => {
+      const item = arrivals.all.at(-1)
+      return item && messageOf(item).seq
+    },
+  }
+}
 
 /** Subscribes after a seq. Rejects if the server cannot be reached. */
 export async function follow(
@@ -176,8 +200,8 @@ export async function follow(
     const onPath = `${path}/subscribe?after=${after}&epoch=${epoch}`
     const socket = await Socket.of(person, via === 'socket' ? '/ws' : onPath)
     if (via === 'socket') socket.send({ id: 9_999, op: 'subscribe', ...frame, after, epoch })
-    const seen = () => socket.events.all.map(({ event }) => seenOf(event))
-    return { seen, ended: socket.closed, close: () => socket.close() }
+    const events = timed(socket.events, ({ event }) => event)
+    return { ...events, ended: socket.closed, close: () => socket.close() }
   }
   const accept = { accept: via === 'ndjson' ? 'application/x-ndjson' : 'text/event-stream' }
   const stream =
@@ -187,8 +211,8 @@ export async function follow(
           'last-event-id': `${epoch}:${after}`,
         })
       : await Stream.open(person, `${path}/subscribe?after=${after}&epoch=${epoch}`, accept)
-  const seen = () => stream.events.all.map(seenOf)
-  return { seen, ended: stream.ended, close: () => stream.close() }
+  const events = timed(stream.events, (event) => event)
+  return { ...events, ended: stream.ended, close: () => stream.close() }
 }
 
 /** A reader that comes back from its cursor whenever its subscription ends. */
@@ -212,8 +236,12 @@ export class Follower {
     this.#done = this.#follow()
   }
 
+  get timeline(): string {
+    return this.#spot.timeline
+  }
+
   get cursor(): number {
-    return this.#now?.seen().at(-1)?.seq ?? this.#cursor
+    return this.#now?.last() ?? this.#cursor
   }
 
   async #follow(): Promise<void> {
