@@ -325,7 +325,9 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     }
     if (this.viewer === undefined && now - this.#openedAt > config.authTimeoutMs)
       return this.end('no_auth_in_time')
-    if (this.#socket.buffered() === 0) this.#stalledSince = Number.POSITIVE_INFINITY
+    // A ping may push the rest of a backfill's frame into the kernel, where it is as unread as before.
+    const waiting = this.#drained !== undefined || this.#socket.buffered() > 0
+    if (!waiting) this.#stalledSince = Number.POSITIVE_INFINITY
     else this.#stalledSince = Math.min(this.#stalledSince, now)
     if (now - this.#stalledSince > config.slowReaderMs) this.end('too_slow')
   }
