@@ -93,6 +93,7 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
     url: listener.url,
     async stop() {
       draining.now = true
+      listener.close()
       connections.endAll('restarting')
       await drained(listener, connections, config.drainTimeoutMs)
       connections.stop()
