@@ -1,7 +1,7 @@
 /**
  * Every setting, in one table: its default, its bounds and what it is for. The environment variable
- * is the name in capitals (`textBytesMax` → `TEXT_BYTES_MAX`). `docs/operating.md` is generated from
- * this table. Nothing else reads the environment.
+ * is the name in capitals (`textBytesMax` → `TEXT_BYTES_MAX`). `docs/operating.md` is generated
+ * from this table. Nothing else reads the environment.
  */
 import type { LogLevel } from './log.ts'
 

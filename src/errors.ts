@@ -1,7 +1,7 @@
 /**
  * Every error a client can meet, in one table. `code` is stable and is what programs match on;
- * `title` and `hint` are for people and may be reworded. Codes about one field of a request are made
- * from the field's name and one of `fieldReasons`, for example `limit_out_of_range`.
+ * `title` and `hint` are for people and may be reworded. Codes about one field of a request are
+ * made from the field's name and one of `fieldReasons`, for example `limit_out_of_range`.
  */
 interface ErrorKind {
   status: number

@@ -57,9 +57,9 @@ function linksOf(call: Call<HistoryQuery>, { first, last, events }: Page, limit:
 }
 
 /**
- * Resolves when the place has an event after `after`, when the time is up, or when the client has gone.
- * It reads through a feed like every other transport. Throws `not_signed_in` if the session ends
- * meanwhile, and `too_many_connections`.
+ * Resolves when the place has an event after `after`, when the time is up, or when the client has
+ * gone. It reads through a feed like every other transport. Throws `not_signed_in` if the session
+ * ends meanwhile, and `too_many_connections`.
  */
 async function waitForNews(call: Call, place: Place, after: Seq, waitMs: number): Promise<void> {
   const { chat, connections, viewer, signal } = call

@@ -89,7 +89,9 @@ async function answer(
   return responder.reply(await operation.handle(call), left)
 }
 
-/** `/ws`: whoever shows a token or a cookie must be signed in; others have a frame's time for it. */
+/**
+ * `/ws`: whoever shows a token or a cookie must be signed in; others have a frame's time for it.
+ */
 async function openSocket(
   options: HttpOptions,
   headers: Headers,

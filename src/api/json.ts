@@ -1,6 +1,7 @@
 /**
- * Reading JSON strictly. `JSON.parse` takes the last of two equal keys and lets half a surrogate pair
- * through; two readers of one text could then disagree on what it says, so both are refused here.
+ * Reading JSON strictly. `JSON.parse` takes the last of two equal keys and lets half a surrogate
+ * pair through; two readers of one text could then disagree on what it says, so both are refused
+ * here.
  */
 import { problem } from '../errors.ts'
 
@@ -18,8 +19,8 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /**
- * Text → an object. Throws `body_not_json` (a byte order mark and `NaN` included), `body_not_object`,
- * `body_too_deep`, `body_duplicate_key`, `body_lone_surrogate`.
+ * Text → an object. Throws `body_not_json` (a byte order mark and `NaN` included),
+ * `body_not_object`, `body_too_deep`, `body_duplicate_key`, `body_lone_surrogate`.
  */
 export function parseObject(text: string): Record<string, unknown> {
   let value: unknown

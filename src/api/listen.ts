@@ -1,7 +1,7 @@
 /**
- * The runtime's server: the only file besides `main.ts` and the SQLite backend that knows Bun. It turns
- * Bun's sockets and requests into the plain ones the rest of `api` speaks of, and works around what
- * Bun 1.4.5 leaves to us; each workaround says which trap it is for.
+ * The runtime's server: the only file besides `main.ts` and the SQLite backend that knows Bun. It
+ * turns Bun's sockets and requests into the plain ones the rest of `api` speaks of, and works
+ * around what Bun 1.4.5 leaves to us; each workaround says which trap it is for.
  */
 import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
@@ -112,7 +112,8 @@ function peerOf(request: Request, server: Server<SocketData>) {
 function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): void {
   const { start } = socket.data
   const connection = new SocketConnection(options, rawSocket(socket), start.viewer)
-  // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of it.
+  // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of
+  // it.
   socket.data.start = {}
   socket.data.connection = connection
   connection.opened(start)

@@ -1,6 +1,6 @@
 /**
- * The table of contents: every operation of the API, once. HTTP, WebSocket, OpenAPI and AsyncAPI are
- * mounted from here, so they cannot drift apart.
+ * The table of contents: every operation of the API, once. HTTP, WebSocket, OpenAPI and AsyncAPI
+ * are mounted from here, so they cannot drift apart.
  */
 import { z } from 'zod'
 import type { Target } from '../chat/access.ts'

@@ -74,8 +74,8 @@ export class Responder {
   }
 
   /**
-   * Lets a listed origin's page read the response (CORS). Tokens only: cookies are never allowed from
-   * another origin.
+   * Lets a listed origin's page read the response (CORS). Tokens only: cookies are never allowed
+   * from another origin.
    */
   shared(response: Response, origin: string | null): Response {
     if (origin === null || !this.#corsOrigins.has(origin)) return response

@@ -22,7 +22,9 @@ import { userView } from './views.ts'
 
 /** The runtime's socket. */
 export interface RawSocket {
-  /** Bytes sent; −1 if they wait because the other side reads too slowly; 0 if they were dropped. */
+  /**
+   * Bytes sent; −1 if they wait because the other side reads too slowly; 0 if they were dropped.
+   */
   send(text: string): number
   /** Bytes that wait. */
   buffered(): number
@@ -292,7 +294,9 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     this.end('failed')
   }
 
-  /** Our own sign of life: the runtime's idle timer is re-armed by whatever we send to a dead peer. */
+  /**
+   * Our own sign of life: the runtime's idle timer is re-armed by whatever we send to a dead peer.
+   */
   beat(): void {
     if (this.#endedAt !== undefined) return
     if (!this.#answered) {

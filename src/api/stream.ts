@@ -1,6 +1,7 @@
 /**
  * A subscription over HTTP: one path, three forms. A WebSocket if the request asks to become one,
- * Server-Sent Events if it accepts them, else NDJSON, one event a line, which plain `curl -N` shows.
+ * Server-Sent Events if it accepts them, else NDJSON, one event a line, which plain `curl -N`
+ * shows.
  */
 
 import type { Place } from '../chat/access.ts'

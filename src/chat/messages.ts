@@ -60,9 +60,9 @@ export class Messages {
   }
 
   /**
-   * Resolves once the message is committed. It takes its place in line before this returns, so posts
-   * called one after the other are recorded in that order. Rejects with `text_too_long`, `text_blank`,
-   * `key_reused` or any error of `Recorder.record`.
+   * Resolves once the message is committed. It takes its place in line before this returns, so
+   * posts called one after the other are recorded in that order. Rejects with `text_too_long`,
+   * `text_blank`, `key_reused` or any error of `Recorder.record`.
    */
   async post(place: Place, draft: Draft): Promise<Posted> {
     this.#checkText(draft.text)

@@ -2,9 +2,9 @@
  * The one place that writes events and announces them, in that order: nobody is told of an event
  * before it is committed, and nothing committed goes unannounced.
  *
- * Posts that arrive while a transaction runs wait together and make up the next one, which starts when
- * that one ends (group commit, without a timer). So a lone post pays one fsync and no wait, and ten
- * thousand share one. Batches go one at a time, in order, and so do their announcements.
+ * Posts that arrive while a transaction runs wait together and make up the next one, which starts
+ * when that one ends (group commit, without a timer). So a lone post pays one fsync and no wait,
+ * and ten thousand share one. Batches go one at a time, in order, and so do their announcements.
  */
 import { type Clock, withDeadline } from '../clock.ts'
 import { type Problem, problem } from '../errors.ts'

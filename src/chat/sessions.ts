@@ -15,13 +15,17 @@ import type { Users } from './users.ts'
 
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
 const USER_AGENT_CHARS_MAX = 200
-/** A used session is written again once this part of its lifetime has passed: hourly for 30 days. */
+/**
+ * A used session is written again once this part of its lifetime has passed: hourly for 30 days.
+ */
 const TOUCH_PART = 1 / 720
 /** Sessions ended lately, so that one that is just being loaded is not taken for alive. */
 const ENDED_REMEMBERED_MAX = 10_000
 const EXPIRED_DELETED_AT_ONCE = 1_000
 
-/** Someone signed in. One object per session and process; `session.expiresAt` moves as it is used. */
+/**
+ * Someone signed in. One object per session and process; `session.expiresAt` moves as it is used.
+ */
 export interface Viewer {
   readonly user: User
   readonly session: Session
@@ -79,7 +83,9 @@ export class Sessions {
     return { token, viewer }
   }
 
-  /** The viewer with this token, at once if in memory; undefined if it is not or no longer valid. */
+  /**
+   * The viewer with this token, at once if in memory; undefined if it is not or no longer valid.
+   */
   authenticate(token: string): Viewer | undefined | Promise<Viewer | undefined> {
     if (!TOKEN.test(token)) return undefined
     const tokenHash = digest(token)

@@ -1,13 +1,14 @@
 /**
- * One subscription's ordered stream. All transports read through this one, so order and recovery are
- * written once. A feed runs in three phases:
+ * One subscription's ordered stream. All transports read through this one, so order and recovery
+ * are written once. A feed runs in three phases:
  *
- * 1. *Backfill.* From its cursor it reads up to the head, from the timeline's tail where that reaches
- *    back far enough, else from the store, at the pace the reader takes it.
- * 2. *Cutover.* When there is nothing left to read it tells the reader so and joins the live readers.
- *    Between the last look at the head and joining nothing is awaited, so no event can slip between.
- * 3. *Live.* The hub writes each flush's frame straight to the reader; the feed itself only waits to
- *    be closed.
+ * 1. *Backfill.* From its cursor it reads up to the head, from the timeline's tail where that
+ *    reaches back far enough, else from the store, at the pace the reader takes it.
+ * 2. *Cutover.* When there is nothing left to read it tells the reader so and joins the live
+ *    readers. Between the last look at the head and joining nothing is awaited, so no event can
+ *    slip between.
+ * 3. *Live.* The hub writes each flush's frame straight to the reader; the feed itself only waits
+ *    to be closed.
  *
  * A reader that does not keep up is ended by its transport and resumes from its cursor; in no phase
  * is an event left out.
