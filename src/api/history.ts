@@ -62,7 +62,8 @@ function linksOf(call: Call<HistoryQuery>, { first, last, events }: Page, limit:
  * ends meanwhile, and `too_many_connections`.
  */
 async function waitForNews(call: Call, place: Place, after: Seq, waitMs: number): Promise<void> {
-  const { chat, connections, viewer, signal } = call
+  const { chat, connections, viewer } = call
+  const { signal } = call.request
   const woken = deferred<EndCause | 'news'>()
   const reader: Reader = {
     format: linesFormat(place.label),

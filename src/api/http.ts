@@ -65,13 +65,17 @@ async function answer(
   const { operation, params } = router.find(method, path)
   const origin = options.config.publicUrl || `http://${host}`
   if (operation.kind === 'socket') return openSocket(options, headers, origin, peer, wantsSocket)
-  const viewer = operation.auth ? await authenticate(options, headers, origin, peer) : undefined
+  const found = operation.auth ? authenticate(options, headers, origin, peer) : undefined
+  const viewer = found instanceof Promise ? await found : found
   const address = operation.auth ? '' : clientAddress(options, headers, peer)
   const rate = operation.rate ?? (operation.auth ? 'requests' : undefined)
   const left = rate && limits.take(rate, viewer?.user.id ?? address)
   const { chat, config, connections } = options
   const call: Call = {
-    ...{ chat, config, limits, connections },
+    chat,
+    config,
+    limits,
+    connections,
     viewer: viewer as Viewer,
     params,
     query: readQuery(operation, search),
@@ -80,7 +84,7 @@ async function answer(
     origin,
     address,
     headers,
-    signal: request.signal,
+    request,
   }
   if (operation.kind === 'subscribe')
     return subscribeOverHttp({ call, operation, peer, responder, wantsSocket })
@@ -106,25 +110,32 @@ async function openSocket(
   if (!peer.upgrade(viewer ? { viewer } : {})) throw problem('websocket_bad_handshake')
 }
 
-/** The session of a request. With a cookie, the page that asks must be ours. */
-async function authenticate(
+/**
+ * The session of a request, at once if it is in memory. With a cookie, the page that asks must be
+ * ours.
+ */
+function authenticate(
   options: HttpOptions,
   headers: Headers,
   origin: string,
   peer: Peer,
-): Promise<Viewer> {
+): Viewer | Promise<Viewer> {
   const credentials = findCredentials(headers)
   if (credentials?.fromCookie) {
     const required = headers.get('upgrade') !== null
     checkOrigin(headers, origin, { required })
   }
-  try {
-    return await getViewer(options.chat, credentials)
-  } catch (error) {
+  const refuse = (error: unknown): never => {
     // Guessing tokens is hopeless, but each guess costs a look-up.
     const address = clientAddress(options, headers, peer)
     if (credentials !== undefined) options.limits.take('requests', address)
     throw error
+  }
+  try {
+    const viewer = getViewer(options.chat, credentials)
+    return viewer instanceof Promise ? viewer.catch(refuse) : viewer
+  } catch (error) {
+    return refuse(error)
   }
 }
 

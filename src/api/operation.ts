@@ -37,8 +37,8 @@ export interface Call<Query = unknown, Body = unknown> extends Api {
   readonly origin: string
   readonly address: string
   readonly headers: Headers
-  /** Fires when the client has gone away. */
-  readonly signal: AbortSignal
+  /** Its `signal` fires when the client has gone; touching it costs 2 µs, so only some do. */
+  readonly request: Request
 }
 
 interface Described {

@@ -74,8 +74,8 @@ export class Messages {
       author: viewer.id,
       body: `{"from":${from},"text":${JSON.stringify(draft.text)}}`,
       at: this.#options.clock.now(),
-      ...(draft.key !== undefined && { key: draft.key }),
-      ...(inbox !== undefined && { inbox }),
+      key: draft.key,
+      inbox,
     }
     const { event, at, replayed } = await this.#options.recorder.record(given)
     return { timeline, seq: event.seq, at, json: labelled(event.json, label), replayed }

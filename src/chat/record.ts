@@ -128,10 +128,10 @@ export class Recorder {
     })
     bus.publish(news)
     let accepted = 0
-    for (const [index, { resolve, reject }] of batch.entries()) {
-      const one = recorded[index]
-      if (one) resolve(one)
-      else reject(problem('key_reused'))
+    for (let i = 0; i < batch.length; i++) {
+      const one = recorded[i]
+      if (one) batch[i]!.resolve(one)
+      else batch[i]!.reject(problem('key_reused'))
       if (one && !one.replayed) accepted += 1
     }
     metrics.posts.inc({ outcome: 'accepted' }, accepted)

@@ -9,6 +9,13 @@ import { join } from 'node:path'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { Account, Id, NewEvent, Room, Session, TimelineId } from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
+import {
+  type AppendRow,
+  KEY_REUSED,
+  NUMBERS_PER_EVENT,
+  RECORDED,
+  REPLAYED,
+} from './sqlite-batch.ts'
 import type { NamePage, Range } from './store.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
@@ -18,23 +25,6 @@ const WAL_PAGES = 4_096
 const CACHE_KIB = 32_768
 /** Timelines whose head the writer remembers between batches. */
 const HEADS_CACHED_MAX = 100_000
-
-/** One event on its way to the worker. The order is that of the columns of `events`. */
-export type AppendRow = [
-  timeline: TimelineId,
-  type: string,
-  author: Id,
-  at: number,
-  body: string,
-  key: string | null,
-  inbox: TimelineId | null,
-]
-
-/** Four numbers an event come back from `append`: outcome, seq, at, seq in the inbox (or 0). */
-export const NUMBERS_PER_EVENT = 4
-export const RECORDED = 0
-export const REPLAYED = 1
-export const KEY_REUSED = 2
 
 interface Head {
   seq: number
@@ -109,7 +99,7 @@ export class SqliteDatabase {
   }
 
   #appendOne(row: AppendRow, results: Float64Array, index: number): void {
-    const [timeline, type, author, at, body, key, inbox] = row
+    const [timeline, type, author, at, key, inbox, body] = row
     const offset = index * NUMBERS_PER_EVENT
     const head = this.#head(timeline)
     const seq = head.seq + 1
@@ -129,7 +119,7 @@ export class SqliteDatabase {
   }
 
   #appendInboxEntry(row: AppendRow, inbox: TimelineId, seq: number, at: number): number {
-    const [timeline, type, author, , body] = row
+    const [timeline, type, author, , , , body] = row
     const head = this.#head(inbox)
     const event: NewEvent = { timeline, type, author, at, body }
     this.#statement('INSERT INTO events VALUES (?, ?, ?, NULL, ?, ?, NULL)').run(
