@@ -10,11 +10,12 @@ const SEQ_MAX = Number.MAX_SAFE_INTEGER
 
 /** A whole number in a query string: digits only, so `1e3`, `+1` and `0x1` are refused. */
 function digits(min: number, max: number) {
+  const message = `must be a whole number from ${min} to ${max}`
   return z
     .string()
-    .regex(/^-?\d+$/)
+    .regex(/^-?\d+$/, message)
     .transform(Number)
-    .pipe(z.number().int().min(min).max(max))
+    .pipe(z.number().int(message).min(min, message).max(max, message))
 }
 
 const time = z.string().meta({ format: 'date-time', examples: ['2026-11-22T20:15:03.120Z'] })
@@ -84,7 +85,7 @@ export function requestSchemas(config: Config) {
   const { pageMax, waitSecondsMax, keyCharsMax, passwordCharsMin, passwordCharsMax } = config
   const name = z
     .string()
-    .regex(/^[a-z0-9._-]{2,32}$/)
+    .regex(/^[a-z0-9._-]{2,32}$/, 'must be 2–32 of a–z 0–9 . _ -')
     .describe('2–32 of a–z 0–9 . _ -')
   const limit = digits(1, pageMax).describe(`1–${pageMax}`)
   const cursor = z.string().min(1).max(512).describe('From a Link header.')
@@ -94,7 +95,7 @@ export function requestSchemas(config: Config) {
   const epoch = z.string().min(1).max(64).describe('The epoch that `after` belongs to.')
   const roomName = z
     .string()
-    .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u)
+    .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u, 'must be one line without control characters')
     .describe(`1–${config.roomNameCharsMax} characters, no white space at its ends.`)
   return {
     key,
@@ -152,7 +153,8 @@ function problemOf(issue: z.core.$ZodIssue, value: unknown): Problem {
     (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
     value,
   )
-  const detail = `\`${field}\`: ${issue.message}.`
+  const says = issue.message.replace(/^Invalid input: /, 'is not right: ')
+  const detail = `\`${field}\` ${says}.`
   switch (issue.code) {
     case 'invalid_type':
       return fieldProblem(field, given === undefined ? 'missing' : 'wrong_type', detail)

@@ -4,7 +4,7 @@
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { Account, Id, NewEvent, Room, Session, TimelineId } from '../types.ts'
@@ -50,14 +50,14 @@ export class SqliteDatabase {
 
   /** Opens for writing: takes the folder's lock, checks the file, brings the schema up to date. */
   static openWriter(folder: string): SqliteDatabase {
-    mkdirSync(folder, { recursive: true })
+    refuseOldSqlite()
+    makeFolder(folder)
     const lock = takeLock(folder)
     const path = join(folder, 'parley.db')
     const db = new Database(path, { create: true, strict: true })
     try {
-      refuseOldSqlite(db)
-      db.run('PRAGMA busy_timeout = 2000')
       quickCheck(db, path)
+      db.run('PRAGMA busy_timeout = 2000')
       db.run('PRAGMA journal_mode = WAL')
       // FULL syncs the WAL at every commit: an acknowledged post survives a power cut.
       db.run('PRAGMA synchronous = FULL')
@@ -337,6 +337,18 @@ function corrupt(what: string): Error {
   return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
 }
 
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+    accessSync(folder, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw new Error(
+      `The data folder ${folder} cannot be made or written (${(error as Error).message}). Choose ` +
+        'another one with DATA_DIR, or give this user the right to write there.',
+    )
+  }
+}
+
 /**
  * Two servers on one folder would each announce only their own posts, so the second is refused. The
  * lock is an exclusive transaction on a file of its own: it ends with the process, however it ends.
@@ -355,7 +367,9 @@ function takeLock(folder: string): Database {
   }
 }
 
-function refuseOldSqlite(db: Database): void {
+function refuseOldSqlite(): void {
+  // Not the database itself: even this query reads its schema, and that may be damaged.
+  using db = new Database(':memory:')
   const { version } = db.query('SELECT sqlite_version() AS version').get() as { version: string }
   if (Bun.semver.order(version, SQLITE_VERSION_MIN) < 0)
     throw new Error(
