@@ -7,21 +7,11 @@ import { problem } from '../errors.ts'
 import { checkOrigin, findCredentials, getViewer } from './auth.ts'
 import { decodeUtf8, parseObject } from './json.ts'
 import type { Api, Call, Operation } from './operation.ts'
+import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import type { Router } from './router.ts'
 import { check } from './schema.ts'
-import type { SocketStart } from './socket.ts'
 import { subscribeOverHttp } from './stream.ts'
-
-/** What the runtime's server can do for one request. */
-export interface Peer {
-  /** The address at the other end of the socket. */
-  address(): string
-  /** From now on the runtime must not cut this request for being quiet. */
-  keepOpen(): void
-  /** Turns it into a WebSocket; false if the handshake is not valid. */
-  upgrade(start: SocketStart): boolean
-}
 
 export interface HttpOptions extends Api {
   router: Router

@@ -15,28 +15,13 @@
  */
 import type { Seq, TimelineId } from '../types.ts'
 import type { LiveEvent } from './bus.ts'
-import { type Format, slices } from './format.ts'
+import { slices } from './format.ts'
 import type { Hub } from './hub.ts'
-import type { LiveTimeline } from './timeline.ts'
+import type { Reader } from './reader.ts'
+import type { LiveFeed, LiveTimeline } from './timeline.ts'
 
 /** Events taken from the tail at a time, so that one long backfill leaves room for others. */
 const STEP_EVENTS = 256
-
-/** A transport's end of a feed: a WebSocket (with many feeds) or a stream. */
-export interface Reader {
-  readonly format: Format
-  /**
-   * Takes a frame, always. False means that the reader should not be given more of a backfill until
-   * `drained`. A reader too far behind ends itself.
-   */
-  write(frame: string): boolean
-  /** Resolves when more may be written, and at once if the reader has ended. */
-  drained(): Promise<void>
-  /** The backfill is over; everything up to `seq` has been written. */
-  caughtUp(timeline: TimelineId, seq: Seq): void
-  /** The feed cannot go on: the reader should come back later. */
-  failed(error: unknown): void
-}
 
 export interface FeedStart {
   timeline: TimelineId
@@ -46,7 +31,7 @@ export interface FeedStart {
   epoch?: string | undefined
 }
 
-export class Feed {
+export class Feed implements LiveFeed {
   readonly reader: Reader
   readonly timeline: LiveTimeline
   /** The timeline's head when this feed was opened. */
