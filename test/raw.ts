@@ -226,11 +226,7 @@ function readFrame(bytes: Buffer) {
   const start = short < 126 ? 2 : short === 126 ? 4 : 10
   if (bytes.length < start) return undefined
   const size =
-    short < 126
-      ? short
-      : short === 126
-        ? bytes.readUInt16BE(2)
-        : Number(bytes.readBigUInt64BE(2))
+    short < 126 ? short : short === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2))
   if (bytes.length < start + size) return undefined
   const payload = Buffer.from(bytes.subarray(start, start + size))
   const value: RawFrame = { opcode, payload, fin: (bytes[0]! & 0x80) !== 0, masked: false }

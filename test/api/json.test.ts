@@ -72,10 +72,10 @@ test.each([
 test('any key given twice is refused, wherever it stands among others', () => {
   const keys = fc.uniqueArray(fc.string({ unit: 'grapheme' }), { minLength: 1, maxLength: 8 })
   fc.assert(
-    fc.property(keys, fc.nat(), fc.nat(), fc.boolean(), (names, which, where, escaped) => {
+    fc.property(keys, fc.nat(), fc.nat(), fc.boolean(), (names, which, where, isEscaped) => {
       const twice = names[which % names.length]!
       const members = names.map((name) => `${JSON.stringify(name)}:0`)
-      const again = escaped ? escape(twice) : JSON.stringify(twice)
+      const again = isEscaped ? escapedText(twice) : JSON.stringify(twice)
       members.splice(where % (members.length + 1), 0, `${again}:1`)
       expect(codeOf(() => parseObject(`{${members.join(',')}}`))).toBe('body_duplicate_key')
     }),
@@ -83,7 +83,7 @@ test('any key given twice is refused, wherever it stands among others', () => {
 })
 
 /** Every UTF-16 unit as `\uXXXX`. */
-function escape(text: string): string {
+function escapedText(text: string): string {
   const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i))
   return `"${units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('')}"`
 }
@@ -114,7 +114,7 @@ test('brackets inside strings are no depth', () => {
 
 test('ten thousand levels are refused without harm', () => {
   const text = `{"a":${'['.repeat(10_000)}${']'.repeat(10_000)}}`
-  expect(['body_too_deep', 'body_not_json']).toContain(codeOf(() => parseObject(text)))
+  expect(codeOf(() => parseObject(text))).toBe('body_too_deep')
 })
 
 test.each([
