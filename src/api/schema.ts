@@ -140,19 +140,23 @@ export function requestSchemas(config: Config) {
 
 export type RequestSchemas = ReturnType<typeof requestSchemas>
 
-/** The value, typed; or throws the problem of its first fault. */
-export function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+/** The value, typed; or throws the problem of its first fault. `name` is what the whole is called. */
+export function check<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  name = 'body',
+): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  throw problemOf(result.error.issues[0]!, value)
+  throw problemOf(result.error.issues[0]!, value, name)
 }
 
-function problemOf(issue: z.core.$ZodIssue, value: unknown): Problem {
+function problemOf(issue: z.core.$ZodIssue, value: unknown, name: string): Problem {
   if (issue.code === 'unrecognized_keys') {
     const field = issue.keys[0]!.slice(0, 64)
     return problem('unknown_field', { field, detail: `\`${field}\` is not a field of this.` })
   }
-  const field = issue.path.map(String).join('.') || 'body'
+  const field = issue.path.map(String).join('.') || name
   const given = issue.path.reduce<unknown>(
     (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
     value,
