@@ -194,12 +194,9 @@ describe('people', () => {
     expect(await bob.get<object>(`/user/${ada.id}`)).toEqual(me)
   })
 
-  test.each(['u'.repeat(17), 'nobody', '%ff', 'x'.repeat(100)])(
-    'GET /user/%s: 404',
-    async (id) => {
-      expect(await refusal(ada.fetch(`/user/${id}`))).toBe('404 no_such_user')
-    },
-  )
+  test.each(['u'.repeat(17), 'nobody', '%ff', 'x'.repeat(100)])('GET /user/%s: 404', async (id) => {
+    expect(await refusal(ada.fetch(`/user/${id}`))).toBe('404 no_such_user')
+  })
 
   test('GET /users?name=: whoever’s name begins so', async () => {
     for (const name of ['zoe', 'zoe-2', 'zo']) await signUp(server.url, name)
