@@ -26,7 +26,7 @@ export async function postMessage(
 ): Promise<Reply> {
   const { chat, body, headers, viewer } = call
   const header = headers.get('idempotency-key')
-  const key = header === null ? body.key : check(schemas.key, header)
+  const key = header === null ? body.key : check(schemas.key, header, 'key')
   if (body.key !== undefined && key !== body.key)
     throw fieldProblem('key', 'invalid', 'The header and the body give different keys.')
   const place = await chat.access.place(viewer.user, target)

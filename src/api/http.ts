@@ -135,7 +135,8 @@ export function checkedHost(headers: Headers): string {
   if (host === null || !/^[\w.-]+(:\d{1,5})?$|^\[[\da-f:.]+\](:\d{1,5})?$/i.test(host))
     throw problem('bad_host')
   // The runtime joins repeated headers; two lengths are two opinions on where the body ends.
-  if (headers.get('content-length')?.includes(',')) throw problem('bad_request')
+  if (headers.get('content-length')?.includes(','))
+    throw problem('bad_request', { headers: { Connection: 'close' } })
   return host
 }
 
@@ -190,7 +191,10 @@ async function readBody(request: Request, bytesMax: number): Promise<Record<stri
     throw problem('wrong_content_type')
   const tooLarge = () => problem('body_too_large', { detail: `The limit is ${bytesMax} bytes.` })
   if (Number(headers.get('content-length') ?? 0) > bytesMax) throw tooLarge()
-  const bytes = await request.bytes()
+  // It rejects when the runtime has already cut the request: nobody is left to hear the answer.
+  const bytes = await request.bytes().catch(() => {
+    throw problem('bad_request')
+  })
   if (bytes.length > bytesMax) throw tooLarge()
   return parseObject(decodeUtf8(bytes))
 }

@@ -7,6 +7,8 @@ import type { Config } from '../config.ts'
 import { fieldProblem, type Problem, problem } from '../errors.ts'
 
 const SEQ_MAX = Number.MAX_SAFE_INTEGER
+/** No message needs NUL, some databases cannot keep it, and many programs end a text there. */
+const NO_NUL = /^[^\0]*$/
 
 /** A whole number in a query string: digits only, so `1e3`, `+1` and `0x1` are refused. */
 function digits(min: number, max: number) {
@@ -89,8 +91,11 @@ export function requestSchemas(config: Config) {
     .describe('2–32 of a–z 0–9 . _ -')
   const limit = digits(1, pageMax).describe(`1–${pageMax}`)
   const cursor = z.string().min(1).max(512).describe('From a Link header.')
-  const key = z.string().min(1).max(keyCharsMax).describe('Idempotency key.')
-  const text = z.string().describe(`At most ${config.textBytesMax} bytes of UTF-8, not blank.`)
+  const key = z.string().min(1).max(keyCharsMax).regex(NO_NUL).describe('Idempotency key.')
+  const text = z
+    .string()
+    .regex(NO_NUL)
+    .describe(`At most ${config.textBytesMax} bytes of UTF-8, not blank.`)
   const after = digits(0, SEQ_MAX).describe('Events after this seq.')
   const epoch = z.string().min(1).max(64).describe('The epoch that `after` belongs to.')
   const roomName = z
@@ -108,7 +113,7 @@ export function requestSchemas(config: Config) {
     room: z.strictObject({ name: roomName }),
     draft: z.strictObject({ text, key: key.optional() }),
     names: z.strictObject({
-      name: z.string().max(320).optional().describe('Only names that begin so.'),
+      name: z.string().max(320).regex(NO_NUL).optional().describe('Only names that begin so.'),
       limit: limit.optional(),
       cursor: cursor.optional(),
     }),
@@ -136,19 +141,23 @@ export function requestSchemas(config: Config) {
 
 export type RequestSchemas = ReturnType<typeof requestSchemas>
 
-/** The value, typed; or throws the problem of its first fault. */
-export function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+/** The value, typed; or throws the problem of its first fault. `name` is what the whole is called. */
+export function check<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  name = 'body',
+): z.output<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  throw problemOf(result.error.issues[0]!, value)
+  throw problemOf(result.error.issues[0]!, value, name)
 }
 
-function problemOf(issue: z.core.$ZodIssue, value: unknown): Problem {
+function problemOf(issue: z.core.$ZodIssue, value: unknown, name: string): Problem {
   if (issue.code === 'unrecognized_keys') {
     const field = issue.keys[0]!.slice(0, 64)
     return problem('unknown_field', { field, detail: `\`${field}\` is not a field of this.` })
   }
-  const field = issue.path.map(String).join('.') || 'body'
+  const field = issue.path.map(String).join('.') || name
   const given = issue.path.reduce<unknown>(
     (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
     value,
