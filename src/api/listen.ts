@@ -46,6 +46,8 @@ export function listen(options: {
     Bun.serve<SocketData>({
       hostname: config.host,
       port: config.port,
+      // Left out, Bun shares the port outside of development: a second server would get half of it.
+      reusePort: false,
       idleTimeout: IDLE_S,
       maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
       development: false,

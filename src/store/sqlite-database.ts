@@ -281,6 +281,8 @@ export class SqliteDatabase {
   }
 
   close(): void {
+    // SQLite lets go of the file, and copies the WAL into it, only when no statement is open.
+    for (const statement of this.#statements.values()) statement.finalize()
     this.#db.close()
     this.#lock?.close()
   }
