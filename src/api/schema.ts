@@ -82,19 +82,23 @@ export const problemSchema = z
   })
   .meta({ id: 'Problem' })
 
-/** The shapes of requests, some of whose limits are settings. */
-export function requestSchemas(config: Config) {
-  const { pageMax, waitSecondsMax, keyCharsMax, passwordCharsMin, passwordCharsMax } = config
+/** Fields that several requests share. */
+function fields(config: Config) {
   const name = z
     .string()
     .regex(/^[a-z0-9._-]{2,32}$/, 'must be 2–32 of a–z 0–9 . _ -')
     .describe('2–32 of a–z 0–9 . _ -')
-  const limit = digits(1, pageMax).describe(`1–${pageMax}`)
+  const limit = digits(1, config.pageMax).describe(`1–${config.pageMax}`)
   const cursor = z.string().min(1).max(512).describe('From a Link header.')
-  const key = z.string().min(1).max(keyCharsMax).regex(NO_NUL).describe('Idempotency key.')
+  const key = z
+    .string()
+    .min(1)
+    .max(config.keyCharsMax)
+    .regex(NO_NUL, 'must not hold a NUL character')
+    .describe('Idempotency key.')
   const text = z
     .string()
-    .regex(NO_NUL)
+    .regex(NO_NUL, 'must not hold a NUL character')
     .describe(`At most ${config.textBytesMax} bytes of UTF-8, not blank.`)
   const after = digits(0, SEQ_MAX).describe('Events after this seq.')
   const epoch = z.string().min(1).max(64).describe('The epoch that `after` belongs to.')
@@ -102,6 +106,13 @@ export function requestSchemas(config: Config) {
     .string()
     .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u, 'must be one line without control characters')
     .describe(`1–${config.roomNameCharsMax} characters, no white space at its ends.`)
+  return { name, limit, cursor, key, text, after, epoch, roomName }
+}
+
+/** The shapes of requests, some of whose limits are settings. */
+export function requestSchemas(config: Config) {
+  const { waitSecondsMax, passwordCharsMin, passwordCharsMax } = config
+  const { name, limit, cursor, key, text, after, epoch, roomName } = fields(config)
   return {
     key,
     credentials: z.strictObject({
@@ -113,7 +124,12 @@ export function requestSchemas(config: Config) {
     room: z.strictObject({ name: roomName }),
     draft: z.strictObject({ text, key: key.optional() }),
     names: z.strictObject({
-      name: z.string().max(320).regex(NO_NUL).optional().describe('Only names that begin so.'),
+      name: z
+        .string()
+        .max(320)
+        .regex(NO_NUL, 'must not hold a NUL character')
+        .optional()
+        .describe('Only names that begin so.'),
       limit: limit.optional(),
       cursor: cursor.optional(),
     }),
@@ -141,7 +157,9 @@ export function requestSchemas(config: Config) {
 
 export type RequestSchemas = ReturnType<typeof requestSchemas>
 
-/** The value, typed; or throws the problem of its first fault. `name` is what the whole is called. */
+/**
+ * The value, typed; or throws the problem of its first fault. `name` is what the whole is called.
+ */
 export function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,

@@ -1,6 +1,6 @@
 /** Posting, listing and following messages. Every operation starts from a `Place`. */
 import type { Clock } from '../clock.ts'
-import { fieldProblem, problem } from '../errors.ts'
+import { problem } from '../errors.ts'
 import { encodeEvent } from '../events.ts'
 import { Feed, type FeedStart } from '../live/feed.ts'
 import { labelled } from '../live/format.ts'
@@ -87,7 +87,6 @@ export class Messages {
     // A UTF-16 unit takes at most three bytes of UTF-8, so most texts need no counting.
     if (text.length * 3 > textBytesMax && Buffer.byteLength(text) > textBytesMax)
       throw problem('text_too_long', { detail: `The limit is ${textBytesMax} bytes of UTF-8.` })
-    if (text.includes('\0')) throw fieldProblem('text', 'invalid', 'It holds a NUL character.')
     if (!isVisible(text)) throw problem('text_blank')
   }
 
