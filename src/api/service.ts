@@ -31,6 +31,16 @@ export function createServiceOperations(service: Service): Operation[] {
       handle,
     })
   return [
+    request({
+      name: 'home',
+      summary: 'To the documents.',
+      method: 'GET',
+      path: '/',
+      auth: false,
+      replies: { 307: null },
+      errors: [],
+      handle: () => ({ status: 307, headers: { Location: '/docs' } }),
+    }),
     open('isAlive', '/healthz', 'Whether the process answers.', () => json('{"status":"alive"}')),
     open('isReady', '/readyz', 'Whether posts can be taken.', async () => {
       await service.checkReady()
