@@ -50,15 +50,24 @@ export class Feed implements LiveFeed {
   /** Finds out where to start. Nothing is written to the reader before `start`. */
   static async open(hub: Hub, start: FeedStart, reader: Reader): Promise<Feed> {
     const timeline = await hub.open(start.timeline)
-    return new Feed(hub, timeline, start, reader)
+    const { after = 0 } = start
+    // History is read from the store, so its reader may know an event before this node has heard of it.
+    const head = after > timeline.head ? await hub.storedHead(timeline) : timeline.head
+    return new Feed(hub, timeline, head, start, reader)
   }
 
-  private constructor(hub: Hub, timeline: LiveTimeline, start: FeedStart, reader: Reader) {
+  private constructor(
+    hub: Hub,
+    timeline: LiveTimeline,
+    head: Seq,
+    start: FeedStart,
+    reader: Reader,
+  ) {
     const { after, epoch } = start
     this.#hub = hub
     this.timeline = timeline
     this.reader = reader
-    this.head = timeline.head
+    this.head = head
     const sameEpoch = epoch === undefined || epoch === hub.epoch
     this.recovered = after === undefined || (sameEpoch && after <= this.head)
     this.#cursor = this.recovered && after !== undefined ? after : this.head

@@ -88,6 +88,17 @@ export class Hub {
     this.#timelines.delete(timeline.id)
   }
 
+  /** The head in the log, which this node may be about to hear of. Releases it if it rejects. */
+  async storedHead(timeline: LiveTimeline): Promise<Seq> {
+    try {
+      const [head = 0] = await this.#options.store.heads([timeline.id])
+      return Math.max(head, timeline.head)
+    } catch (error) {
+      this.release(timeline)
+      throw error
+    }
+  }
+
   async #readHead(timeline: LiveTimeline): Promise<void> {
     const [head = 0] = await this.#options.store.heads([timeline.id])
     timeline.head = head

@@ -13,7 +13,8 @@
  *   so seqs have no holes and readers see no seq before all lower ones. Within a batch, events of
  *   one timeline get their seqs in the order given. The caller sends one batch at a time.
  * - **Once.** (timeline, author, key) is unique for ever, within a batch and across batches.
- * - **Monotonic time.** `at` never decreases along a timeline, whatever the caller's clock says.
+ * - **Monotonic time.** `at` never decreases along a timeline, whatever the caller's clock says. An
+ *   inbox entry has no time of its own: it carries its message's.
  * - **Read your writes.** A read begun after a write resolved sees it.
  *
  * Errors are `Problem`s of the table in `errors.ts`. A failure after which the disk's state cannot
