@@ -60,6 +60,10 @@ export class RawConnection {
     this.#socket.pause()
   }
 
+  resume(): void {
+    this.#socket.resume()
+  }
+
   cut(): void {
     this.#socket.destroy()
   }
