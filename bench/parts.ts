@@ -1,0 +1,300 @@
+/** The parts of the benchmark. Each has a server of its own, with fresh data. */
+import { Publisher, Readers } from './fan-out.ts'
+import { type Cores, openFilesMax } from './machine.ts'
+import { createRoom, readHead, signUpUsers } from './people.ts'
+import { openHttpLoad, openSocketLoad, type PostLoad } from './post-load.ts'
+import { latencyOf, type Progress, type Row } from './report.ts'
+import { ServerProcess } from './server.ts'
+import { Faults, Histogram, median, slope } from './stats.ts'
+import { encodeRequest } from './wire.ts'
+
+export interface PartOptions {
+  quick: boolean
+  cores: Cores | undefined
+  progress: Progress
+  profileFolder?: string | undefined
+}
+
+export interface Part {
+  name: string
+  run: (options: PartOptions) => Promise<Row[]>
+}
+
+export const parts: readonly Part[] = [
+  { name: 'http', run: postsByHttp },
+  { name: 'floor', run: bareLoop },
+  { name: 'socket', run: postsBySocket },
+  { name: 'fan-out', run: fanOut },
+  { name: 'memory', run: memory },
+]
+
+const TEXT = 'The quick brown fox jumps over the lazy dog. '.repeat(3).slice(0, 128)
+const CONNECTIONS = 256
+const IN_FLIGHT = 16
+const READERS = 1_000
+const FAN_OUT_POSTS_PER_S = 100
+const MEMORY_POSTS_PER_S = 10
+const MEMORY_STEPS = [1_000, 5_000, 10_000]
+const MEMORY_STEPS_QUICK = [500, 1_000, 2_000]
+/** Files a process needs besides the connections of a load. */
+const OTHER_FILES = 100
+/** Between two looks at the progress, or at the memory. */
+const STEP_MS = 250
+
+function times({ quick }: PartOptions) {
+  return quick ? { warmUpMs: 1_000, measureMs: 3_000 } : { warmUpMs: 2_000, measureMs: 10_000 }
+}
+
+/** Part 1. */
+async function postsByHttp(options: PartOptions): Promise<Row[]> {
+  return withServer('src/main.ts', options, async (server, faults) => {
+    const tokens = await signUpUsers(server.url)
+    const room = await createRoom(server.url, tokens[0]!)
+    const path = `/room/${room}`
+    const requests = tokens.map((token) =>
+      encodeRequest({ method: 'POST', path: `${path}/messages`, token, body: { text: TEXT } }),
+    )
+    const requestOf = (index: number) => requests[index % requests.length]!
+    const load = await openHttpLoad({
+      port: server.port,
+      connections: CONNECTIONS,
+      requestOf,
+      faults,
+    })
+    const row = await measurePosts(server, load, options)
+    await checkHead(server, tokens[0]!, path, load)
+    return [{ ...row, part: 'http', load: `${CONNECTIONS} connections × 1 in flight` }]
+  })
+}
+
+/** The limit that part 1 is measured against. */
+async function bareLoop(options: PartOptions): Promise<Row[]> {
+  return withServer('bench/floor.ts', options, async (server, faults) => {
+    // As many bytes as a real request, though nobody reads the token.
+    const token = 'x'.repeat(43)
+    const request = encodeRequest({
+      ...{ method: 'POST', path: '/room/0123456789abcdef/messages', token },
+      body: { text: TEXT },
+    })
+    const requestOf = () => request
+    const load = await openHttpLoad({
+      port: server.port,
+      connections: CONNECTIONS,
+      requestOf,
+      faults,
+    })
+    const row = await measurePosts(server, load, options)
+    await checkHead(server, token, '/', load)
+    const notes = ['the bare loop: nothing is signed in, checked or told to anyone']
+    return [{ ...row, part: 'floor', load: `${CONNECTIONS} connections × 1 in flight`, notes }]
+  })
+}
+
+/** Part 2. */
+async function postsBySocket(options: PartOptions): Promise<Row[]> {
+  return withServer('src/main.ts', options, async (server, faults) => {
+    const tokens = await signUpUsers(server.url)
+    const room = await createRoom(server.url, tokens[0]!)
+    const load = await openSocketLoad({
+      ...{ port: server.port, connections: CONNECTIONS, inFlight: IN_FLIGHT, room, text: TEXT },
+      tokenOf: (index) => tokens[index % tokens.length]!,
+      faults,
+    })
+    const row = await measurePosts(server, load, options)
+    await checkHead(server, tokens[0]!, `/room/${room}`, load)
+    return [{ ...row, part: 'socket', load: `${CONNECTIONS} sockets × ${IN_FLIGHT} in flight` }]
+  })
+}
+
+async function measurePosts(server: ServerProcess, load: PostLoad, options: PartOptions) {
+  const { warmUpMs, measureMs } = times(options)
+  const { tally } = load
+  load.begin()
+  await wait(warmUpMs, options.progress, () => 'warm-up')
+  const latency = new Histogram()
+  tally.latency = latency
+  const usage = startUsage(server)
+  await wait(measureMs, options.progress, (s) => `${Math.round(latency.count / s)} posts/s`)
+  const used = usage()
+  tally.latency = new Histogram()
+  await load.finish()
+  return {
+    unit: 'posts',
+    perSecond: latency.count / used.seconds,
+    latencyMs: latencyOf(latency),
+    ...cpuColumns(used, latency.count),
+  }
+}
+
+/** What the server counts must be what it acknowledged: no more, no less. */
+async function checkHead(server: ServerProcess, token: string, path: string, { tally }: PostLoad) {
+  const head = await readHead(server.url, token, path)
+  const { size } = tally.seqs
+  tally.faults.check(head === size, `the head is ${head}, but ${size} posts were acknowledged`)
+}
+
+/** Part 3. */
+async function fanOut(options: PartOptions): Promise<Row[]> {
+  const { warmUpMs, measureMs } = times(options)
+  return withServer('src/main.ts', options, async (server, faults) => {
+    const { publisher, readers } = await openRoom(server, FAN_OUT_POSTS_PER_S, faults)
+    await readers.add(READERS)
+    publisher.start()
+    await wait(warmUpMs, options.progress, () => 'warm-up')
+    const usage = startUsage(server)
+    const before = publisher.posted
+    readers.measureAfter(before)
+    const sendLag = (publisher.sendLag = new Histogram())
+    const { latency } = readers
+    await wait(measureMs, options.progress, (s) => `${Math.round(latency.count / s)} deliveries/s`)
+    await publisher.stop()
+    await readers.finish(publisher.posted)
+    const used = usage()
+    const expected = (publisher.posted - before) * READERS
+    faults.check(latency.count === expected, `${latency.count} deliveries instead of ${expected}`)
+    readers.close()
+    publisher.close()
+    const lag = sendLag.percentileMs(0.99)
+    return [
+      {
+        part: 'fan-out',
+        load: `1 room × ${READERS} readers, ${FAN_OUT_POSTS_PER_S} posts/s`,
+        unit: 'deliveries',
+        perSecond: latency.count / used.seconds,
+        latencyMs: latencyOf(latency),
+        ...cpuColumns(used, latency.count),
+        notes: [
+          `latency from the planned time; the generator sent ${lag.toFixed(1)} ms late (p99)`,
+        ],
+      },
+    ]
+  })
+}
+
+async function openRoom(server: ServerProcess, perSecond: number, faults: Faults) {
+  const tokens = await signUpUsers(server.url)
+  const token = tokens[0]!
+  const room = await createRoom(server.url, token)
+  const { port } = server
+  const publisher = await Publisher.open({ port, token, room, text: TEXT, perSecond, faults })
+  const tokenOf = (index: number) => tokens[index % tokens.length]!
+  const readers = new Readers({ port, room, text: TEXT, tokenOf, publisher, faults })
+  return { publisher, readers }
+}
+
+/** Part 4. */
+async function memory(options: PartOptions): Promise<Row[]> {
+  const { quick, progress } = options
+  const settleMs = quick ? 1_500 : 5_000
+  const all = quick ? MEMORY_STEPS_QUICK : MEMORY_STEPS
+  const steps = all.filter((step) => step + OTHER_FILES <= openFilesMax())
+  return withServer('src/main.ts', options, async (server, faults) => {
+    const { publisher, readers } = await openRoom(server, MEMORY_POSTS_PER_S, faults)
+    publisher.start()
+    const rows: Row[] = [await memoryRow(0)]
+    for (const step of steps) {
+      progress.say(`connecting up to ${step}`)
+      await readers.add(step - readers.size)
+      rows.push(await memoryRow(step))
+    }
+    await publisher.stop()
+    await readers.finish(publisher.posted)
+    readers.close()
+    publisher.close()
+    const points = rows.slice(1).map((row, i) => [steps[i]!, row.serverRssMiB! * 2 ** 20] as const)
+    const bytesPerConnection = slope(points)
+    const last = rows.at(-1)!
+    const kib = (bytesPerConnection / 1_024).toFixed(1)
+    last.bytesPerConnection = bytesPerConnection
+    last.notes = [
+      `${kib} KiB of the server's memory a connection, by the slope over ${steps.join(', ')}`,
+      ...(steps.length < all.length ? ['fewer connections: too few open files are allowed'] : []),
+    ]
+    return rows
+
+    async function memoryRow(connections: number): Promise<Row> {
+      await wait(settleMs, progress, () => `${connections} connections settle`)
+      const samples: number[] = []
+      readers.measureAfter(publisher.posted)
+      const usage = startUsage(server)
+      await wait(settleMs, progress, () => {
+        samples.push(server.rssBytes())
+        return `${connections} connections`
+      })
+      const used = usage()
+      const { latency } = readers
+      return {
+        part: 'memory',
+        load: `1 room × ${connections} readers, ${MEMORY_POSTS_PER_S} posts/s`,
+        unit: 'deliveries',
+        perSecond: latency.count / used.seconds,
+        ...(latency.count > 0 && { latencyMs: latencyOf(latency) }),
+        ...cpuColumns(used, latency.count),
+        serverRssMiB: median(samples) / 2 ** 20,
+      }
+    }
+  })
+}
+
+/** Runs a part against a server; whatever goes wrong becomes a fault of its rows. */
+async function withServer(
+  script: string,
+  { cores, profileFolder }: PartOptions,
+  work: (server: ServerProcess, faults: Faults) => Promise<Row[]>,
+): Promise<Row[]> {
+  const faults = new Faults()
+  const server = await ServerProcess.start({ script, core: cores?.server, profileFolder })
+  const rows = await work(server, faults).catch(async (error) => {
+    await server.stop().catch((other) => console.error(other.message))
+    throw error
+  })
+  await server.stop().catch((error) => faults.add(error.message))
+  const uncounted = faults.count - faults.texts.length
+  const texts = uncounted === 0 ? faults.texts : [...faults.texts, `and ${uncounted} more faults`]
+  for (const row of rows) row.faults = []
+  rows.at(-1)!.faults = texts
+  return rows
+}
+
+interface Used {
+  seconds: number
+  serverCpuS: number
+  generatorCpuS: number
+  rssBytes: number
+}
+
+/** Starts counting; the function returned tells what has been used since. */
+function startUsage(server: ServerProcess): () => Used {
+  const startedAt = performance.now()
+  const serverCpuS = server.cpuSeconds()
+  const own = process.cpuUsage()
+  return () => {
+    const { user, system } = process.cpuUsage(own)
+    return {
+      seconds: (performance.now() - startedAt) / 1_000,
+      serverCpuS: server.cpuSeconds() - serverCpuS,
+      generatorCpuS: (user + system) / 1e6,
+      rssBytes: server.rssBytes(),
+    }
+  }
+}
+
+function cpuColumns({ seconds, serverCpuS, generatorCpuS, rssBytes }: Used, count: number) {
+  return {
+    serverCores: serverCpuS / seconds,
+    generatorCores: generatorCpuS / seconds,
+    ...(count > 0 && { serverUsEach: (serverCpuS * 1e6) / count }),
+    serverRssMiB: rssBytes / 2 ** 20,
+  }
+}
+
+/** Waits, and says now and then how it goes; `text` is given the seconds that have passed. */
+async function wait(ms: number, progress: Progress, text: (seconds: number) => string) {
+  const startedAt = performance.now()
+  for (;;) {
+    const passedMs = performance.now() - startedAt
+    if (passedMs >= ms) return
+    if (passedMs > 0) progress.say(`${(passedMs / 1_000).toFixed(0)} s, ${text(passedMs / 1_000)}`)
+    await Bun.sleep(Math.min(STEP_MS, ms - passedMs))
+  }
+}
