@@ -6,6 +6,7 @@ import { openHttpLoad, openSocketLoad, type PostLoad } from './post-load.ts'
 import { latencyOf, type Progress, type Row } from './report.ts'
 import { ServerProcess } from './server.ts'
 import { Faults, Histogram, median, slope } from './stats.ts'
+import { readUsage, startUsage, type Used } from './usage.ts'
 import { encodeRequest } from './wire.ts'
 
 export interface PartOptions {
@@ -113,7 +114,7 @@ async function measurePosts(server: ServerProcess, load: PostLoad, options: Part
   await wait(warmUpMs, options.progress, () => 'warm-up')
   const latency = new Histogram()
   tally.latency = latency
-  const usage = startUsage(server)
+  const usage = startUsage(server.pid, options.cores)
   await wait(measureMs, options.progress, (s) => `${Math.round(latency.count / s)} posts/s`)
   const used = usage()
   tally.latency = new Histogram()
@@ -122,7 +123,7 @@ async function measurePosts(server: ServerProcess, load: PostLoad, options: Part
     unit: 'posts',
     perSecond: latency.count / used.seconds,
     latencyMs: latencyOf(latency),
-    ...cpuColumns(used, latency.count),
+    ...usageColumns(used, latency.count),
   }
 }
 
@@ -141,10 +142,9 @@ async function fanOut(options: PartOptions): Promise<Row[]> {
     await readers.add(READERS)
     publisher.start()
     await wait(warmUpMs, options.progress, () => 'warm-up')
-    const usage = startUsage(server)
-    const before = publisher.posted
+    const usage = startUsage(server.pid, options.cores)
+    const before = publisher.measure()
     readers.measureAfter(before)
-    const sendLag = (publisher.sendLag = new Histogram())
     const { latency } = readers
     await wait(measureMs, options.progress, (s) => `${Math.round(latency.count / s)} deliveries/s`)
     await publisher.stop()
@@ -154,7 +154,8 @@ async function fanOut(options: PartOptions): Promise<Row[]> {
     faults.check(latency.count === expected, `${latency.count} deliveries instead of ${expected}`)
     readers.close()
     publisher.close()
-    const lag = sendLag.percentileMs(0.99)
+    const sent = latencyOf(publisher.sendLag)
+    const acknowledged = latencyOf(publisher.acknowledgement)
     return [
       {
         part: 'fan-out',
@@ -162,13 +163,19 @@ async function fanOut(options: PartOptions): Promise<Row[]> {
         unit: 'deliveries',
         perSecond: latency.count / used.seconds,
         latencyMs: latencyOf(latency),
-        ...cpuColumns(used, latency.count),
+        ...usageColumns(used, latency.count),
         notes: [
-          `latency from the planned time; the generator sent ${lag.toFixed(1)} ms late (p99)`,
+          'latency counts from the planned time of a post; its acknowledgement took ' +
+            `${spread(acknowledged)}; the generator sent it late by ${spread(sent)}`,
         ],
       },
     ]
   })
+}
+
+function spread({ p50, p99, max }: { p50: number; p99: number; max: number }): string {
+  const all = [p50, p99, max].map((ms) => ms.toFixed(1))
+  return `${all.join(' / ')} ms (p50 / p99 / max)`
 }
 
 async function openRoom(server: ServerProcess, perSecond: number, faults: Faults) {
@@ -216,9 +223,9 @@ async function memory(options: PartOptions): Promise<Row[]> {
       await wait(settleMs, progress, () => `${connections} connections settle`)
       const samples: number[] = []
       readers.measureAfter(publisher.posted)
-      const usage = startUsage(server)
+      const usage = startUsage(server.pid, options.cores)
       await wait(settleMs, progress, () => {
-        samples.push(server.rssBytes())
+        samples.push(readUsage(server.pid).rssBytes)
         return `${connections} connections`
       })
       const used = usage()
@@ -229,7 +236,7 @@ async function memory(options: PartOptions): Promise<Row[]> {
         unit: 'deliveries',
         perSecond: latency.count / used.seconds,
         ...(latency.count > 0 && { latencyMs: latencyOf(latency) }),
-        ...cpuColumns(used, latency.count),
+        ...usageColumns(used, latency.count),
         serverRssMiB: median(samples) / 2 ** 20,
       }
     }
@@ -256,35 +263,14 @@ async function withServer(
   return rows
 }
 
-interface Used {
-  seconds: number
-  serverCpuS: number
-  generatorCpuS: number
-  rssBytes: number
-}
-
-/** Starts counting; the function returned tells what has been used since. */
-function startUsage(server: ServerProcess): () => Used {
-  const startedAt = performance.now()
-  const serverCpuS = server.cpuSeconds()
-  const own = process.cpuUsage()
-  return () => {
-    const { user, system } = process.cpuUsage(own)
-    return {
-      seconds: (performance.now() - startedAt) / 1_000,
-      serverCpuS: server.cpuSeconds() - serverCpuS,
-      generatorCpuS: (user + system) / 1e6,
-      rssBytes: server.rssBytes(),
-    }
-  }
-}
-
-function cpuColumns({ seconds, serverCpuS, generatorCpuS, rssBytes }: Used, count: number) {
+function usageColumns(used: Used, count: number) {
+  const { seconds, serverCpuS, generatorCpuS, serverRssBytes, disturbed } = used
   return {
     serverCores: serverCpuS / seconds,
     generatorCores: generatorCpuS / seconds,
     ...(count > 0 && { serverUsEach: (serverCpuS * 1e6) / count }),
-    serverRssMiB: rssBytes / 2 ** 20,
+    serverRssMiB: serverRssBytes / 2 ** 20,
+    disturbed,
   }
 }
 

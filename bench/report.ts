@@ -19,6 +19,8 @@ export interface Row {
   serverUsEach?: number
   serverRssMiB?: number
   bytesPerConnection?: number
+  /** The share of a core of ours that other processes had: above a few percent, measure again. */
+  disturbed?: number
   /** Sentences on what the figures mean or lack. */
   notes?: string[]
   /** What went wrong; such figures count for nothing. */
@@ -49,6 +51,7 @@ const COLUMNS: [title: string, cell: (row: Row) => string][] = [
   ['server cores', ({ serverCores }) => fixed(serverCores)],
   ['µs each', ({ serverUsEach }) => fixed(serverUsEach)],
   ['generator cores', ({ generatorCores }) => fixed(generatorCores)],
+  ['others', ({ disturbed }) => (disturbed === undefined ? '' : percent(disturbed))],
   ['server MiB', ({ serverRssMiB }) => fixed(serverRssMiB, 0)],
   [
     'checks',
@@ -77,8 +80,8 @@ export function report({ command, machine, rows }: Record): string {
     `\`${command}\``,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; ${machine.kernel}; ` +
       `Bun ${machine.bun}; ${machine.date}`,
-    `${machine.pinning}; fdatasync ${machine.fdatasyncMs.toFixed(2)} ms in ${machine.dataFolder}; ` +
-      `${machine.openFilesMax} open files a process`,
+    `${machine.pinning}; fdatasync ${machine.fdatasyncMs.toFixed(2)} ms ` +
+      `in ${machine.dataFolder}; ${machine.openFilesMax} open files a process`,
   ]
   const notes = rows.flatMap(({ part, notes = [], faults = [] }) => [
     ...notes.map((note) => `- ${part}: ${note}`),
@@ -89,6 +92,10 @@ export function report({ command, machine, rows }: Record): string {
 
 function whole(value: number): string {
   return Math.round(value).toLocaleString('en')
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`
 }
 
 function fixed(value: number | undefined, digits = 2): string {

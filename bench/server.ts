@@ -1,16 +1,14 @@
 /**
  * A server under test: a process of its own on a core of its own, with fresh data and no limits.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Subprocess, spawn, spawnSync } from 'bun'
+import { type Subprocess, spawn } from 'bun'
 import { pinned } from './machine.ts'
 
 const START_MS_MAX = 20_000
 const STOP_MS_MAX = 12_000
-/** Fixed on Linux, whatever the kernel's own tick. */
-const TICKS_PER_S = 100
 
 /** For load: nobody is refused, nothing is written to the log but what goes wrong. */
 const SETTINGS = {
@@ -60,14 +58,8 @@ export class ServerProcess {
     return Number(new URL(this.url).port)
   }
 
-  /** Of all its threads, user and system, since it started. */
-  cpuSeconds(): number {
-    return readUsage(this.#process.pid).cpuSeconds
-  }
-
-  /** Resident memory. What the kernel keeps for sockets is not in it. */
-  rssBytes(): number {
-    return readUsage(this.#process.pid).rssBytes
+  get pid(): number {
+    return this.#process.pid
   }
 
   /** Stops it as an operator would, and rejects if it does not end in good order. */
@@ -104,40 +96,4 @@ export class ServerProcess {
     const decoder = new TextDecoder()
     for await (const chunk of this.#process.stderr) this.#errors += decoder.decode(chunk)
   }
-}
-
-interface Usage {
-  cpuSeconds: number
-  rssBytes: number
-}
-
-/** From `/proc`; from `ps` where there is none. */
-function readUsage(pid: number): Usage {
-  try {
-    return {
-      cpuSeconds: parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')),
-      rssBytes: parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')),
-    }
-  } catch {
-    const { stdout } = spawnSync(['ps', '-o', 'rss=,time=', '-p', String(pid)])
-    return parsePs(stdout.toString())
-  }
-}
-
-/** `utime` and `stime`; the second field, the name, may itself hold blanks and brackets. */
-export function parseStat(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
-}
-
-export function parseStatus(status: string): number {
-  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]) * 1_024
-}
-
-/** `12345 [[dd-]hh:]mm:ss[.cc]` */
-export function parsePs(line: string): Usage {
-  const [rss = '', time = ''] = line.trim().split(/\s+/)
-  const [clock = '', days = '0'] = time.split('-').reverse()
-  const seconds = clock.split(':').reduce((sum, part) => sum * 60 + Number(part), 0)
-  return { rssBytes: Number(rss) * 1_024, cpuSeconds: Number(days) * 86_400 + seconds }
 }

@@ -6,8 +6,8 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { EventFrames, idOf, PostFrames, repliedSeq, replyId } from '../bench/frames.ts'
 import { parseCoreList } from '../bench/machine.ts'
-import { parsePs, parseStat, parseStatus } from '../bench/server.ts'
 import { Faults, Histogram, SeqSet, slope } from '../bench/stats.ts'
+import { parseCoreStat, parsePs, parseStat, parseStatus } from '../bench/usage.ts'
 import {
   encodeFrame,
   encodeHandshake,
@@ -250,5 +250,8 @@ test('CPU time and memory are read from the system’s own words', () => {
   expect(parseStatus('VmHWM:\t 900 kB\nVmRSS:\t  512 kB\n')).toBe(524_288)
   expect(parsePs('  512 01:02:03\n')).toEqual({ rssBytes: 524_288, cpuSeconds: 3_723 })
   expect(parsePs('  1 2-00:01:30.50')).toEqual({ rssBytes: 1_024, cpuSeconds: 172_890.5 })
+  const cores =
+    'cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu1 100 20 30 9 9 9 9 50 7 7\n'
+  expect(parseCoreStat(cores, 1)).toBe(2)
   expect(parseCoreList('0,2-4')).toEqual([0, 2, 3, 4])
 })
