@@ -51,7 +51,10 @@ export class Publisher {
     this.#periodMs = periodMs
     this.#faults = faults
     socket.onText = (...frame) => this.#replied(...frame)
-    socket.onLost = (why) => faults.add(`the publisher: ${why}`)
+    socket.onLost = (why) => {
+      clearTimeout(this.#timer)
+      faults.add(`the publisher: ${why}`)
+    }
   }
 
   get posted(): number {

@@ -117,13 +117,14 @@ async function measurePosts(server: ServerProcess, load: PostLoad, options: Part
   const usage = startUsage(server.pid, options.cores)
   await wait(measureMs, options.progress, (s) => `${Math.round(latency.count / s)} posts/s`)
   const used = usage()
-  tally.latency = new Histogram()
+  const { count } = latency
+  // The last ones were sent in time, so their latencies belong to it, however long they take.
   await load.finish()
   return {
     unit: 'posts',
-    perSecond: latency.count / used.seconds,
+    perSecond: count / used.seconds,
     latencyMs: latencyOf(latency),
-    ...usageColumns(used, latency.count),
+    ...usageColumns(used, count),
   }
 }
 
@@ -209,15 +210,7 @@ async function memory(options: PartOptions): Promise<Row[]> {
     readers.close()
     publisher.close()
     const points = rows.slice(1).map((row, i) => [steps[i]!, row.serverRssMiB! * 2 ** 20] as const)
-    const bytesPerConnection = slope(points)
-    const last = rows.at(-1)!
-    const kib = (bytesPerConnection / 1_024).toFixed(1)
-    last.bytesPerConnection = bytesPerConnection
-    last.notes = [
-      `${kib} KiB of the server's memory a connection, by the slope over ${steps.join(', ')}`,
-      ...(steps.length < all.length ? ['fewer connections: too few open files are allowed'] : []),
-    ]
-    return rows
+    return [...rows.slice(0, -1), { ...rows.at(-1)!, ...slopeOf(points, all.length) }]
 
     async function memoryRow(connections: number): Promise<Row> {
       await wait(settleMs, progress, () => `${connections} connections settle`)
@@ -243,6 +236,18 @@ async function memory(options: PartOptions): Promise<Row[]> {
   })
 }
 
+/** What the last row of the memory part says: `points` are connections and bytes. */
+function slopeOf(points: readonly (readonly [number, number])[], wanted: number): Partial<Row> {
+  const fewer = `${points.length} of ${wanted} steps: no more open files are allowed`
+  const notes = points.length < wanted ? [fewer] : []
+  if (points.length < 2) return { notes }
+  const bytesPerConnection = slope(points)
+  const kib = (bytesPerConnection / 1_024).toFixed(1)
+  const over = points.map(([connections]) => connections).join(', ')
+  notes.push(`${kib} KiB of the server's memory a connection, by the slope over ${over}`)
+  return { bytesPerConnection, notes }
+}
+
 /** Runs a part against a server; whatever goes wrong becomes a fault of its rows. */
 async function withServer(
   script: string,
@@ -258,7 +263,6 @@ async function withServer(
   await server.stop().catch((error) => faults.add(error.message))
   const uncounted = faults.count - faults.texts.length
   const texts = uncounted === 0 ? faults.texts : [...faults.texts, `and ${uncounted} more faults`]
-  for (const row of rows) row.faults = []
   rows.at(-1)!.faults = texts
   return rows
 }

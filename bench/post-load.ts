@@ -16,7 +16,7 @@ const FINISH_MS_MAX = 15_000
 
 /** What all connections of one load share. */
 export class PostTally {
-  /** Of what is acknowledged from now on; replaced when the measured time begins and ends. */
+  /** Of what is acknowledged from now on; replaced when the measured time begins. */
   latency = new Histogram()
   stopping = false
   inFlight = 0

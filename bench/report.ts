@@ -27,7 +27,7 @@ export interface Row {
   faults?: string[]
 }
 
-export interface Record {
+export interface RunRecord {
   command: string
   machine: Machine
   rows: Row[]
@@ -75,7 +75,7 @@ export function table(rows: readonly Row[]): string {
   return lines.join('\n')
 }
 
-export function report({ command, machine, rows }: Record): string {
+export function report({ command, machine, rows }: RunRecord): string {
   const head = [
     `\`${command}\``,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB; ${machine.kernel}; ` +

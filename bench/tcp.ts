@@ -29,6 +29,7 @@ export class Tcp {
   }
 
   write(bytes: Uint8Array): void {
+    if (this.#closing) return
     const written = this.#waiting === undefined ? Math.max(0, this.#socket.write(bytes)) : 0
     if (written === bytes.length) return
     const left = bytes.subarray(written)

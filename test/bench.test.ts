@@ -6,6 +6,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { EventFrames, idOf, PostFrames, repliedSeq, replyId } from '../bench/frames.ts'
 import { parseCoreList } from '../bench/machine.ts'
+import { table } from '../bench/report.ts'
 import { Faults, Histogram, SeqSet, slope } from '../bench/stats.ts'
 import { parseCoreStat, parsePs, parseStat, parseStatus } from '../bench/usage.ts'
 import {
@@ -254,4 +255,21 @@ test('CPU time and memory are read from the system’s own words', () => {
     'cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu1 100 20 30 9 9 9 9 50 7 7\n'
   expect(parseCoreStat(cores, 1)).toBe(2)
   expect(parseCoreList('0,2-4')).toEqual([0, 2, 3, 4])
+})
+
+test('a row that failed its checks says so in the table', () => {
+  const row = { part: 'http', load: 'any', unit: 'posts', perSecond: 12_345.6 }
+  const lines = table([
+    { ...row, faults: [] },
+    { ...row, faults: ['lost'] },
+    { part: 'floor', load: 'broken off', unit: '' },
+  ]).split('\n')
+  expect(lines).toHaveLength(5)
+  expect(lines[2]).toContain('| 12,346 posts |')
+  expect([lines[2], lines[3], lines[4]].map((line) => /passed|FAILED/.exec(line!)?.[0])).toEqual([
+    'passed',
+    'FAILED',
+    undefined,
+  ])
+  expect(new Set(lines.map((line) => line.length)).size).toBe(1)
 })
