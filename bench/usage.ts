@@ -62,7 +62,9 @@ export interface Used {
   serverCpuS: number
   generatorCpuS: number
   serverRssBytes: number
-  /** The share (0 to 1) of the server's or the generator's core, the worse of both, that others had. */
+  /**
+   * The share (0 to 1) of the server's or the generator's core, the worse of both, that others had.
+   */
   disturbed: number
 }
 

@@ -1,7 +1,7 @@
 /**
  * The examples of a document, run as a reader would run them: every `sh` block goes, in order, into
- * one shell; every `frames` block is spoken over a real WebSocket; a block marked `output` must match
- * what the block before it printed. In what is expected, `…` stands for anything.
+ * one shell; every `frames` block is spoken over a real WebSocket; a block marked `output` must
+ * match what the block before it printed. In what is expected, `…` stands for anything.
  */
 import { join } from 'node:path'
 import { type Subprocess, spawn } from 'bun'
@@ -58,7 +58,9 @@ export function sameShape(expected: unknown, actual: unknown): boolean {
   )
 }
 
-/** Runs the blocks against the server at `url`. Rejects at the first that does not do as it says. */
+/**
+ * Runs the blocks against the server at `url`. Rejects at the first that does not do as it says.
+ */
 export async function runExamples(blocks: readonly Block[], url: string): Promise<void> {
   const shell = new Shell(url)
   const sockets = new Sockets(url, shell)
@@ -188,7 +190,9 @@ function showsLines(expected: readonly string[], actual: readonly string[]): boo
   return at === expected.length
 }
 
-/** `frames` blocks. `GET path` opens a socket; without one, a block goes on with the last socket. */
+/**
+ * `frames` blocks. `GET path` opens a socket; without one, a block goes on with the last socket.
+ */
 class Sockets {
   readonly #url: string
   readonly #shell: Shell

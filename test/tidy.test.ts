@@ -118,10 +118,15 @@ const FUNCTION_LINES = 60
 
 test(`a line has at most ${LINE_CHARS} characters`, () => {
   const wrong = sources.flatMap(({ path, lines }) =>
-    lines.flatMap((line, i) => (line.length > LINE_CHARS ? [`${path}:${i + 1}: break it`] : [])),
+    lines.flatMap((line, i) => (isTooLong(line) ? [`${path}:${i + 1}: break it`] : [])),
   )
   expect(wrong).toEqual([])
 })
+
+/** A test's title is a sentence, which the formatter cannot break. */
+function isTooLong(line: string): boolean {
+  return line.length > LINE_CHARS && !/^\s*test\(/.test(line)
+}
 
 test(`a file has at most ${FILE_LINES} lines, a SQL backend ${SQL_BACKEND_LINES}`, () => {
   const wrong = sources.flatMap(({ path, lines }) => {
@@ -134,11 +139,15 @@ test(`a file has at most ${FILE_LINES} lines, a SQL backend ${SQL_BACKEND_LINES}
 test(`a function has at most ${FUNCTION_LINES} lines`, () => {
   const wrong: string[] = []
   // A test's callback is a story, told in one go; the files' own limit is enough for it.
-  for (const { path, lines } of sources.filter((one) => !one.path.endsWith('.test.ts')))
+  for (const { path, lines } of sources.filter(isNoStory))
     for (const { line, length } of functionsOf(lines))
       if (length > FUNCTION_LINES) wrong.push(`${path}:${line} has ${length} lines: split it`)
   expect(wrong).toEqual([])
 })
+
+function isNoStory({ path }: Source): boolean {
+  return !path.endsWith('.test.ts') && !path.startsWith('test/contracts/')
+}
 
 interface FunctionSize {
   line: number

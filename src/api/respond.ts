@@ -6,8 +6,8 @@ import type { Metrics } from '../metrics.ts'
 import type { Reply } from './operation.ts'
 
 /**
- * Nothing may be loaded or framed. Only our own origin may be talked to, which lets people try the API
- * from the browser's console on any of our pages.
+ * Nothing may be loaded or framed. Only our own origin may be talked to, which lets people try the
+ * API from the browser's console on any of our pages.
  */
 export const POLICY =
   "default-src 'none'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; " +

@@ -51,7 +51,8 @@ export class Feed implements LiveFeed {
   static async open(hub: Hub, start: FeedStart, reader: Reader): Promise<Feed> {
     const timeline = await hub.open(start.timeline)
     const { after = 0 } = start
-    // History is read from the store, so its reader may know an event before this node has heard of it.
+    // History is read from the store, so its reader may know an event before this node has heard of
+    // it.
     const head = after > timeline.head ? await hub.storedHead(timeline) : timeline.head
     return new Feed(hub, timeline, head, start, reader)
   }

@@ -342,8 +342,8 @@ const SESSION =
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
 
 /**
- * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that of
- * code points; undefined if there is none.
+ * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that
+ * of code points; undefined if there is none.
  */
 function afterPrefix(prefix: string): string | undefined {
   const points = [...prefix]
@@ -424,8 +424,8 @@ function makeDurable(db: Database, path: string): void {
   const { journalMode, synchronous } = durabilityOf(db)
   if (journalMode !== 'wal' || synchronous !== SYNCHRONOUS_FULL)
     throw new Error(
-      `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}" with synchronous ` +
-        `= ${synchronous}. Put DATA_DIR on a local disk.`,
+      `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}", with ` +
+        `synchronous = ${synchronous}. Put DATA_DIR on a local disk.`,
     )
 }
 
