@@ -27,6 +27,9 @@ export interface Row {
   faults?: string[]
 }
 
+/** Past this share of a core in other hands, a figure says more about them than about us. */
+const DISTURBED_MAX = 0.05
+
 export interface RunRecord {
   command: string
   machine: Machine
@@ -87,6 +90,9 @@ export function report({ command, machine, rows }: RunRecord): string {
     ...notes.map((note) => `- ${part}: ${note}`),
     ...faults.map((fault) => `- ${part} FAILED: ${fault}`),
   ])
+  const worst = Math.max(0, ...rows.map(({ disturbed = 0 }) => disturbed))
+  if (worst > DISTURBED_MAX)
+    notes.unshift(`- other processes had up to ${percent(worst)} of a core: measure again, alone`)
   return `${head.join('\n')}\n\n${table(rows)}\n\n${notes.join('\n')}\n`
 }
 

@@ -62,9 +62,7 @@ export interface Used {
   serverCpuS: number
   generatorCpuS: number
   serverRssBytes: number
-  /**
-   * The share (0 to 1) of the server's or the generator's core, the worse of both, that others had.
-   */
+  /** The share (0 to 1) of a core of ours, the server's or the generator's, that others had. */
   disturbed: number
 }
 
