@@ -7,6 +7,7 @@ import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
 import type { HttpHandler } from './http.ts'
+import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import { type RawSocket, SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
 
@@ -53,7 +54,7 @@ export function listen(options: {
       development: false,
       // Bun resolves dot segments before we see the path (trap 7), but it routes by the raw one.
       routes: Object.fromEntries(DOTTED.map((path) => [path, refuse])),
-      fetch: (request, self) => handle(request, peerOf(request, self)),
+      fetch: (request, self) => handle(request, new BunPeer(request, self)),
       error: (error) => responder.error(error),
       websocket: {
         // Deflate would run once for each receiver (trap 8).
@@ -103,11 +104,26 @@ function bound(config: Config, serve: () => Server<SocketData>): Server<SocketDa
   }
 }
 
-function peerOf(request: Request, server: Server<SocketData>) {
-  return {
-    address: () => server.requestIP(request)?.address ?? 'unknown',
-    keepOpen: () => server.timeout(request, 0),
-    upgrade: (start: SocketStart) => server.upgrade(request, { data: { start } }),
+/** A class, because three closures for each request cost more than all of its routing. */
+class BunPeer implements Peer {
+  readonly #request: Request
+  readonly #server: Server<SocketData>
+
+  constructor(request: Request, server: Server<SocketData>) {
+    this.#request = request
+    this.#server = server
+  }
+
+  address(): string {
+    return this.#server.requestIP(this.#request)?.address ?? 'unknown'
+  }
+
+  keepOpen(): void {
+    this.#server.timeout(this.#request, 0)
+  }
+
+  upgrade(start: SocketStart): boolean {
+    return this.#server.upgrade(this.#request, { data: { start } })
   }
 }
 
