@@ -1,8 +1,10 @@
 /** The phases of a feed, one by one: backfill, cutover, live; and how each can end. */
-import { expect, test } from 'bun:test'
+import { afterEach, expect, test } from 'bun:test'
 import { failureOf, firstSeqs } from '../contracts/store-home.ts'
 import { within } from '../harness.ts'
-import { eventually, PaperReader, ROOM, seqsFormat, turn, World } from './world.ts'
+import { complaints, eventually, PaperReader, ROOM, seqsFormat, turn, World } from './world.ts'
+
+afterEach(() => expect(complaints.splice(0)).toEqual([]))
 
 test('a reader that starts at the head gets only what comes', async () => {
   const world = new World()
@@ -206,6 +208,31 @@ test('a hole that cannot be read at first is filled later', async () => {
   }
   await within(filled(), 'the hole is filled', 5_000)
   expect(reader.seqs).toEqual([1, 2, 3])
+})
+
+test('what is rung while the head is being read is neither lost nor given twice', async () => {
+  for (const answersLate of [false, true]) {
+    const world = new World()
+    world.commit(3)
+    Object.assign(world, { readTurns: 3, answersLate })
+    const following = world.follow({ after: 2 })
+    await turn()
+    world.post(2)
+    const reader = await following
+    await eventually(() => reader.cursor === 5 && reader.feed.isLive, 'it has all')
+    expect(reader.seqs).toEqual([3, 4, 5])
+  }
+})
+
+test('the tail of a busy timeline stays within its limits once it is flushed', async () => {
+  const world = new World({ eventsMax: 8, bytesMax: 100_000 })
+  const reader = await world.follow()
+  for (let i = 0; i < 10; i++) {
+    world.post(5)
+    await eventually(() => reader.cursor === world.head, 'it arrives')
+    expect(reader.feed.timeline.tail.size).toBeLessThanOrEqual(8)
+  }
+  expect(reader.feed.timeline.tail.size).toBe(8)
 })
 
 test('one flush makes one frame for each format, however many read', async () => {

@@ -117,16 +117,26 @@ export function seqsFormat(key: string, made: () => void = () => {}): Format {
   return {
     key,
     frame: (timeline, events) => {
-      expect(timeline).toBe(ROOM)
+      complainUnless(timeline === ROOM && events.length > 0, `a frame of ${timeline}`)
       made()
       for (const { seq, json } of events)
-        expect(JSON.parse(json)).toMatchObject({ seq, text: `${seq}` })
+        complainUnless(JSON.parse(json).text === `${seq}`, `${json} at ${seq}`)
       return JSON.stringify(events.map(({ seq }) => seq))
     },
   }
 }
 
-/** A reader that notes what it is given, and complains at once of a hole or a repetition. */
+/**
+ * What readers have complained of. A feed takes whatever a reader throws for a reason to end it, so
+ * complaints are kept here, for the test to look at when it ends.
+ */
+export const complaints: string[] = []
+
+function complainUnless(holds: boolean, what: string): void {
+  if (!holds) complaints.push(what)
+}
+
+/** A reader that notes what it is given, and complains of a hole, a repetition, or disturbance. */
 export class PaperReader implements Reader {
   readonly format: Format
   readonly seqs: Seq[] = []
@@ -157,9 +167,9 @@ export class PaperReader implements Reader {
   }
 
   write(frame: string): boolean {
-    expect(this.closed).toBe(false)
+    complainUnless(!this.closed, `${frame} after closing`)
     for (const seq of JSON.parse(frame) as Seq[]) {
-      expect(seq).toBe(this.cursor + 1)
+      complainUnless(seq === this.cursor + 1, `${seq} after ${this.cursor}`)
       this.seqs.push(seq)
     }
     return this.#answers.shift() ?? true
@@ -182,14 +192,14 @@ export class PaperReader implements Reader {
   }
 
   caughtUp(timeline: string, seq: Seq): void {
-    expect(timeline).toBe(ROOM)
-    expect(this.closed).toBe(false)
-    expect(seq).toBe(this.cursor)
+    complainUnless(timeline === ROOM, `caught up in ${timeline}`)
+    complainUnless(!this.closed, 'caught up after closing')
+    complainUnless(seq === this.cursor, `caught up at ${seq} with ${this.cursor}`)
     this.caughtUpAt.push(seq)
   }
 
   failed(error: unknown): void {
-    expect(this.closed).toBe(false)
+    complainUnless(!this.closed, 'failed after closing')
     this.failure = error
     this.close()
   }
