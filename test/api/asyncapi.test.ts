@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createSocketOperations } from '../../src/api/operations.ts'
 import { requestSchemas } from '../../src/api/schema.ts'
 import { defaultConfig } from '../../src/config.ts'
-import { type Person, ServerProcess, signUp } from '../harness.ts'
+import { type Person, ServerProcess, signUp, until } from '../harness.ts'
 import { type AnyFrame, Socket } from '../live.ts'
 import { Document } from './documents.ts'
 
@@ -52,7 +52,9 @@ async function converse(): Promise<Conversation> {
   await talk.ask('post', { room: room.id, text: 'other', key: 'k1' })
   await talk.ask('post', { user: ada.id, text: 'to myself' })
   await talk.ask('ping')
-  await talk.socket.frames.find((frame) => frame.heads?.[room.id] === 2, 'heads are told')
+  // They may have come between the replies, so all frames are looked through.
+  const { all } = talk.socket.frames
+  await until(() => all.some((frame) => frame.heads?.[room.id] === 2), 'heads are told')
   await talk.ask('unsubscribe', { timeline: ok.timeline })
   await talk.ask('unsubscribe', { timeline: ok.timeline })
   talk.socket.close()
