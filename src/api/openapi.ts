@@ -172,12 +172,13 @@ function jsonContent(schema: z.ZodType, io: 'input' | 'output'): Json {
   return { 'application/json': { schema: jsonSchema(schema, io) } }
 }
 
-function ref(name: string): Json {
+/** A reference to a named schema. */
+export function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` }
 }
 
 /** Schemas with a `meta({ id })`, by that id. */
-function components(): Json {
+export function components(): Json {
   const { schemas } = z.toJSONSchema(z.globalRegistry, {
     uri: (id) => `#/components/schemas/${id}`,
     io: 'output',
