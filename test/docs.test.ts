@@ -90,6 +90,18 @@ describe('examples', () => {
     expect(me.status).toBe(200)
   })
 
+  test('what becomes of posts is counted by outcome', async () => {
+    const server = await startServer()
+    const ada = await signUp(server.url)
+    const place = `/room/${(await ada.createRoom()).id}`
+    await ada.post(place, 'one', 'k')
+    await ada.post(place, 'one', 'k')
+    await expect(ada.post(place, 'another', 'k')).rejects.toThrow('key_reused')
+    const metrics = await (await fetch(`${server.url}/metrics`)).text()
+    for (const outcome of ['accepted', 'replayed', 'key_reused'])
+      expect(metrics).toContain(`parley_posts_total{outcome="${outcome}"} 1\n`)
+  })
+
   test('a taken port is refused in a sentence, not shared', async () => {
     const server = await startServer()
     const folder = scratchFolder()
