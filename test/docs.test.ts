@@ -141,6 +141,15 @@ describe('the checks of the examples are checks', () => {
   })
 })
 
+test.each(documents())(
+  'what %s asks people to paste has no comments, which zsh would run',
+  (path) => {
+    const blocks = blocksOf(readDoc(path)).filter(({ info }) => info.startsWith('sh'))
+    const commented = blocks.filter(({ text }) => /(^|\s)# /m.test(text)).map(({ line }) => line)
+    expect(commented).toEqual([])
+  },
+)
+
 describe('links', () => {
   test.each(documents())('every link of %s leads somewhere', (path) => {
     const text = readDoc(path).replace(/^```.*?^```/gms, '')
