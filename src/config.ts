@@ -87,13 +87,18 @@ export const settings = {
   rateLimits: choice('on', ['on', 'off'], '`off` is for load tests on loopback.'),
   postsPerMinuteMax: integer(3_000, 1, 1e9, 'Posts a user may make in a minute, on average.'),
   postsBurstMax: integer(1_000, 1, 1e9, 'Posts a user may make at once.'),
-  requestsPerMinuteMax: integer(12_000, 1, 1e9, 'Other requests of one user, on average.'),
+  requestsPerMinuteMax: integer(
+    12_000,
+    1,
+    1e9,
+    'Other requests of one user, on average; with bad tokens, of one address.',
+  ),
   requestsBurstMax: integer(2_000, 1, 1e9, 'Other requests of one user at once.'),
   framesPerMinuteMax: integer(
     60_000,
     1,
     1e9,
-    'Frames one WebSocket may send, on average; more are read later, then refused (1008).',
+    'Frames one WebSocket may send, on average; past it the socket is closed (1008).',
   ),
   framesBurstMax: integer(5_000, 1, 1e9, 'Frames one WebSocket may send at once.'),
   signUpsPerMinuteMax: integer(60, 1, 1e9, 'Sign-ups from one address, on average.'),
@@ -108,7 +113,7 @@ export const settings = {
     60,
     1,
     1e6,
-    'Failed sign-ins and bad tokens from one address at once; 20 a minute after.',
+    'Failed sign-ins from one address at once; 20 a minute after.',
   ),
   rateLimitEntriesMax: integer(
     200_000,
@@ -145,7 +150,12 @@ export const settings = {
   storeQueueMax: integer(10_000, 1, 1e6, 'Calls waiting for the database; past it 503.'),
 
   authTimeoutMs: integer(5_000, 100, 60_000, 'A WebSocket must be signed in within this time.'),
-  heartbeatMs: integer(20_000, 100, 60_000, 'Time between pings; two unanswered end a socket.'),
+  heartbeatMs: integer(
+    20_000,
+    100,
+    60_000,
+    'Time between pings; a socket silent from one to the next is cut.',
+  ),
   socketQueueMax: integer(1_024, 1, 100_000, 'Frames of one WebSocket that wait to be handled.'),
   slowReaderBytesMax: integer(
     4 << 20,

@@ -90,6 +90,18 @@ describe('examples', () => {
     expect(me.status).toBe(200)
   })
 
+  test('what becomes of posts is counted by outcome', async () => {
+    const server = await startServer()
+    const ada = await signUp(server.url)
+    const place = `/room/${(await ada.createRoom()).id}`
+    await ada.post(place, 'one', 'k')
+    await ada.post(place, 'one', 'k')
+    await expect(ada.post(place, 'another', 'k')).rejects.toThrow('key_reused')
+    const metrics = await (await fetch(`${server.url}/metrics`)).text()
+    for (const outcome of ['accepted', 'replayed', 'key_reused'])
+      expect(metrics).toContain(`parley_posts_total{outcome="${outcome}"} 1\n`)
+  })
+
   test('a taken port is refused in a sentence, not shared', async () => {
     const server = await startServer()
     const folder = scratchFolder()
@@ -128,6 +140,15 @@ describe('the checks of the examples are checks', () => {
     await expect(runExamples(blocksOf(example), server.url)).rejects.toThrow()
   })
 })
+
+test.each(documents())(
+  'what %s asks people to paste has no comments, which zsh would run',
+  (path) => {
+    const blocks = blocksOf(readDoc(path)).filter(({ info }) => info.startsWith('sh'))
+    const commented = blocks.filter(({ text }) => /(^|\s)# /m.test(text)).map(({ line }) => line)
+    expect(commented).toEqual([])
+  },
+)
 
 describe('links', () => {
   test.each(documents())('every link of %s leads somewhere', (path) => {

@@ -127,14 +127,16 @@ export class Recorder {
       return { event, at: result.event.at, replayed }
     })
     bus.publish(news)
-    let accepted = 0
+    const counts = { accepted: 0, replayed: 0, key_reused: 0 }
     for (let i = 0; i < batch.length; i++) {
       const one = recorded[i]
       if (one) batch[i]!.resolve(one)
       else batch[i]!.reject(problem('key_reused'))
-      if (one && !one.replayed) accepted += 1
+      if (one) counts[one.replayed ? 'replayed' : 'accepted'] += 1
+      else counts.key_reused += 1
     }
-    metrics.posts.inc({ outcome: 'accepted' }, accepted)
-    if (accepted < batch.length) metrics.posts.inc({ outcome: 'replayed' }, batch.length - accepted)
+    metrics.posts.inc({ outcome: 'accepted' }, counts.accepted)
+    if (counts.replayed > 0) metrics.posts.inc({ outcome: 'replayed' }, counts.replayed)
+    if (counts.key_reused > 0) metrics.posts.inc({ outcome: 'key_reused' }, counts.key_reused)
   }
 }
