@@ -154,7 +154,8 @@ function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
 
 function readMetrics(metrics: Metrics, chat: Chat): Promise<string> {
   const { user, system } = process.cpuUsage()
-  metrics.cpu.set((user + system) / 1e6)
+  metrics.cpu.reset()
+  metrics.cpu.inc((user + system) / 1e6)
   metrics.residentMemory.set(process.memoryUsage.rss())
   metrics.postQueue.set(chat.recorder.queued)
   metrics.liveTimelines.set(chat.hub.size)

@@ -170,7 +170,8 @@ function parseQuery(search: string): Record<string, string> {
     if (pair === '') continue
     const at = pair.indexOf('=')
     const name = decode(at === -1 ? pair : pair.slice(0, at))
-    if (Object.hasOwn(query, name)) throw problem('bad_path', { field: name.slice(0, 64) })
+    if (Object.hasOwn(query, name))
+      throw problem('duplicate_parameter', { field: name.slice(0, 64) })
     const value = at === -1 ? '' : decode(pair.slice(at + 1))
     Object.defineProperty(query, name, { value, enumerable: true })
   }

@@ -27,12 +27,14 @@ export class Router {
     }
   }
 
-  /** `HEAD` finds what `GET` finds. Throws `no_such_path` or `method_not_allowed`. */
+  /**
+   * `HEAD` finds what `GET` finds, but for a subscription, which would stream to nobody. Throws
+   * `no_such_path` or `method_not_allowed`.
+   */
   find(method: string, path: string): Route {
     const parts = path.slice(1).split('/')
-    const wanted = method === 'HEAD' ? 'GET' : method
     for (const entry of this.#candidates(parts))
-      if (entry.operation.method === wanted && matches(entry, parts))
+      if (answersTo(entry.operation, method) && matches(entry, parts))
         return { operation: entry.operation, params: paramsOf(entry, parts) }
     const methods = this.methods(path)
     if (methods.length === 0) throw problem('no_such_path')
@@ -53,6 +55,10 @@ export class Router {
 }
 
 const NONE: readonly Entry[] = []
+
+function answersTo({ method, kind }: Operation, asked: string): boolean {
+  return method === asked || (asked === 'HEAD' && method === 'GET' && kind === 'request')
+}
 
 function bucketOf(parts: readonly string[]): string {
   return `${parts[0]} ${parts.length}`

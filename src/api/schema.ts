@@ -138,6 +138,7 @@ export function requestSchemas(config: Config) {
       after: after.optional(),
       around: digits(1, SEQ_MAX).optional().describe('Messages on both sides of this seq.'),
       limit: limit.optional(),
+      epoch: epoch.optional(),
       wait: digits(0, waitSecondsMax).optional().describe('Seconds to wait for the next one.'),
     }),
     start: z.strictObject({ after: after.optional(), epoch: epoch.optional() }),

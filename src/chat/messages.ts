@@ -33,6 +33,8 @@ export interface Cursor {
   before?: Seq | undefined
   after?: Seq | undefined
   around?: Seq | undefined
+  /** The epoch that the seq belongs to; without it, the present one is assumed. */
+  epoch?: string | undefined
 }
 
 export interface Page {
@@ -41,7 +43,9 @@ export interface Page {
   /** Of the first and the last of them; undefined on an empty page. */
   first: Seq | undefined
   last: Seq | undefined
-  /** False if `after` is beyond the head, as after a restored backup: start over. */
+  /**
+   * False, and the page empty, if the cursor is of another epoch or beyond the head: start over.
+   */
   recovered: boolean
 }
 
@@ -91,9 +95,11 @@ export class Messages {
   }
 
   async list(place: Place, cursor: Cursor, limit: number): Promise<Page> {
-    const events = await this.#read(place, cursor, limit)
-    const { after } = cursor
     const { store } = this.#options
+    const { after, epoch = store.epoch } = cursor
+    if (epoch !== store.epoch)
+      return { events: [], first: undefined, last: undefined, recovered: false }
+    const events = await this.#read(place, cursor, limit)
     let recovered = true
     if (events.length === 0 && after !== undefined && after > 0) {
       const [head = 0] = await store.heads([place.timeline])

@@ -109,7 +109,8 @@ export class Recorder {
       metrics.commitTime.observe((clock.monotonicMs() - startedAt) / 1_000)
     } catch (error) {
       metrics.posts.inc({ outcome: 'failed' }, batch.length)
-      log.error({ err: error, events: batch.length }, 'a batch was not committed')
+      const { code, cause } = error as Partial<Problem>
+      log.warn({ code, cause, events: batch.length }, 'a batch was not committed')
       for (const { reject } of batch) reject(error)
     }
   }

@@ -361,7 +361,8 @@ function corrupt(what: string): Error {
 
 function makeFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    // Password hashes and private messages are in there.
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
     accessSync(folder, constants.R_OK | constants.W_OK)
   } catch (error) {
     throw new Error(
