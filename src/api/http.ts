@@ -78,8 +78,8 @@ async function answer(
   }
   if (operation.kind === 'subscribe')
     return subscribeOverHttp({ call, operation, peer, responder, wantsSocket })
-  // A long-poll may be quiet for longer than the runtime allows.
-  if (search !== '' && operation.paged) peer.keepOpen()
+  // Only now that the body is there: who sends too slowly is cut.
+  if (operation.patient) peer.keepOpen()
   return responder.reply(await operation.handle(call), left)
 }
 

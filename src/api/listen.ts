@@ -11,8 +11,11 @@ import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import { type RawSocket, SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
 
-/** Time without a byte after which Bun cuts a request; slow senders are cut a little later. */
-const IDLE_S = 10
+/**
+ * Time that a request may take to arrive and to be answered, unless it is told to be patient; Bun
+ * cuts it up to four seconds later. Longer than the wait for the database (`storeTimeoutMs`).
+ */
+const IDLE_S = 14
 /** What Bun itself refuses, bare. Our own limit is below it and answers with a problem. */
 const BODY_LIMITS = 4
 /** Above our own limit for slow readers, which closes with a code; this one cuts. */

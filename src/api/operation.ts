@@ -60,8 +60,10 @@ export interface RequestOperation extends Described {
   readonly kind: 'request'
   /** Status → what the body is; null for none. The first is the usual one. */
   readonly replies: Readonly<Record<number, z.ZodType | null>>
-  /** True if the whole list is a JSON array with a `Link` header. */
+  /** True if the reply is a JSON array with a `Link` header. */
   readonly paged?: boolean
+  /** True if the answer may take longer than the runtime lets a request be quiet. */
+  readonly patient?: boolean
   handle(call: Call): Reply | Promise<Reply>
 }
 
