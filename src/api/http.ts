@@ -192,10 +192,13 @@ async function readBody(request: Request, bytesMax: number): Promise<Record<stri
     throw problem('wrong_content_type')
   const tooLarge = () => problem('body_too_large', { detail: `The limit is ${bytesMax} bytes.` })
   if (Number(headers.get('content-length') ?? 0) > bytesMax) throw tooLarge()
-  // It rejects when the runtime has already cut the request: nobody is left to hear the answer.
-  const bytes = await request.bytes().catch(() => {
+  let bytes: Uint8Array
+  try {
+    bytes = await request.bytes()
+  } catch {
+    // The runtime has already cut the request: nobody is left to hear the answer.
     throw problem('bad_request')
-  })
+  }
   if (bytes.length > bytesMax) throw tooLarge()
   return parseObject(decodeUtf8(bytes))
 }
