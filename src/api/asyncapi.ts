@@ -1,6 +1,6 @@
 /** The WebSocket as AsyncAPI 3, made from the socket operations. */
 import { CLOSE } from './close-codes.ts'
-import { jsonSchema } from './openapi.ts'
+import { components, jsonSchema, ref } from './openapi.ts'
 import type { SocketOperations } from './operations.ts'
 
 type Json = Record<string, unknown>
@@ -9,7 +9,14 @@ const EVENTS: Record<string, { summary: string; required: string[]; properties: 
   events: {
     summary: 'Events of a subscribed timeline: ascending, contiguous with what came before.',
     required: ['timeline', 'events'],
-    properties: { timeline: { type: 'string' }, events: { type: 'array', minItems: 1 } },
+    properties: {
+      timeline: { type: 'string' },
+      events: {
+        type: 'array',
+        minItems: 1,
+        items: { oneOf: [ref('Message'), ref('InboxEntry')] },
+      },
+    },
   },
   caughtUp: {
     summary: 'The backfill of a subscription is over; sent once.',
@@ -46,8 +53,8 @@ export function asyncApi(operations: SocketOperations, version: string): Json {
       action: 'receive',
       summary,
       channel: { $ref: '#/channels/socket' },
-      messages: [ref(name)],
-      reply: { channel: { $ref: '#/channels/socket' }, messages: [ref(`${name}Reply`)] },
+      messages: [message(name)],
+      reply: { channel: { $ref: '#/channels/socket' }, messages: [message(`${name}Reply`)] },
     }
   }
   for (const [name, { summary, required, properties }] of Object.entries(EVENTS)) {
@@ -56,7 +63,7 @@ export function asyncApi(operations: SocketOperations, version: string): Json {
       action: 'send',
       summary,
       channel: { $ref: '#/channels/socket' },
-      messages: [ref(name)],
+      messages: [message(name)],
     }
   }
   return {
@@ -65,23 +72,23 @@ export function asyncApi(operations: SocketOperations, version: string): Json {
     servers: { here: { host: '127.0.0.1:8080', protocol: 'ws' } },
     channels: { socket: { address: '/ws', messages } },
     operations: described,
+    components: { schemas: components() },
   }
 }
 
 const ID = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
-const PROBLEM = { type: 'object', required: ['type', 'title', 'status', 'code'] }
 const ERROR_REPLY = {
   type: 'object',
   required: ['re', 'error'],
-  properties: { re: ID, error: PROBLEM },
+  properties: { re: ID, error: ref('Problem') },
 }
 
 function okReply(ok: Json): Json {
   return { type: 'object', required: ['re', 'ok'], properties: { re: ID, ok } }
 }
 
-function ref(message: string): Json {
-  return { $ref: `#/channels/socket/messages/${message}` }
+function message(name: string): Json {
+  return { $ref: `#/channels/socket/messages/${name}` }
 }
 
 function description(): string {

@@ -58,7 +58,7 @@ function linkTo({ origin, path, query }: Call<NamesQuery>, { backwards, key }: C
 function readCursor(cursor: string | undefined): Cursor {
   if (cursor === undefined) return { backwards: false, key: '' }
   const text = Buffer.from(cursor, 'base64url').toString()
-  if (!/^[<>]./su.test(text))
+  if (!/^[<>][^\0]+$/u.test(text))
     throw fieldProblem('cursor', 'invalid', 'Take cursors from Link headers as they are.')
   return { backwards: text[0] === '<', key: text.slice(1) }
 }

@@ -5,15 +5,27 @@ import type { Operation } from './operation.ts'
 
 type Json = Record<string, unknown>
 
-/** Errors that any operation with a body, a query or a session may answer with. */
+/** Errors that any operation with a body, with a session, or any at all may answer with. */
 const WITH_BODY: ErrorCode[] = [
+  'body_not_utf8',
   'body_not_json',
+  'body_not_object',
+  'body_too_deep',
+  'body_duplicate_key',
+  'body_lone_surrogate',
   'body_too_large',
   'wrong_content_type',
-  'unknown_field',
 ]
 const WITH_AUTH: ErrorCode[] = ['not_signed_in', 'foreign_origin', 'rate_limited']
-const ALWAYS: ErrorCode[] = ['bad_request', 'internal', 'overloaded']
+const ALWAYS: ErrorCode[] = [
+  'bad_request',
+  'bad_path',
+  'bad_host',
+  'duplicate_parameter',
+  'unknown_field',
+  'internal',
+  'overloaded',
+]
 
 export function openApi(operations: readonly Operation[], version: string): Json {
   const paths: Record<string, Json> = {}
@@ -141,7 +153,6 @@ function errors(operation: Operation): Json {
   const codes = new Set<ErrorCode>([...ALWAYS, ...operation.errors])
   for (const code of operation.body ? WITH_BODY : []) codes.add(code)
   for (const code of operation.auth ? WITH_AUTH : []) codes.add(code)
-  if (operation.query) codes.add('unknown_field').add('bad_path')
   if (operation.kind === 'subscribe')
     codes.add('too_many_connections').add('websocket_bad_handshake')
   const byStatus: Record<string, string[]> = {}
@@ -162,12 +173,13 @@ function jsonContent(schema: z.ZodType, io: 'input' | 'output'): Json {
   return { 'application/json': { schema: jsonSchema(schema, io) } }
 }
 
-function ref(name: string): Json {
+/** A reference to a named schema. */
+export function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` }
 }
 
 /** Schemas with a `meta({ id })`, by that id. */
-function components(): Json {
+export function components(): Json {
   const { schemas } = z.toJSONSchema(z.globalRegistry, {
     uri: (id) => `#/components/schemas/${id}`,
     io: 'output',

@@ -9,8 +9,8 @@
  * 3. *Flush.* For each timeline on the list, one frame for each format, with all events gathered,
  *    is handed to every live reader. Then feeds that were joining become live.
  *
- * Only step 1 raises `head` and only step 3 raises `flushed`, in order and without holes. That is why
- * a live reader needs no cursor of its own: it stands at `flushed`.
+ * Only step 1 raises `head` and only step 3 raises `flushed`, in order and without holes. That is
+ * why a live reader needs no cursor of its own: it stands at `flushed`.
  */
 import type { Clock } from '../clock.ts'
 import { encodeEvent } from '../events.ts'
@@ -60,8 +60,8 @@ export class Hub {
   }
 
   /**
-   * The timeline with a known head, kept until `release`. Rejects if the store cannot be read. The bus
-   * is opened before the head is read: an event is then either below the head or on its way.
+   * The timeline with a known head, kept until `release`. Rejects if the store cannot be read. The
+   * bus is opened before the head is read: an event is then either below the head or on its way.
    */
   async open(id: TimelineId): Promise<LiveTimeline> {
     let timeline = this.#timelines.get(id)

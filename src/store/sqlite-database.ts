@@ -4,11 +4,18 @@
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { Account, Id, NewEvent, Room, Session, TimelineId } from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
+import {
+  type AppendRow,
+  KEY_REUSED,
+  NUMBERS_PER_EVENT,
+  RECORDED,
+  REPLAYED,
+} from './sqlite-batch.ts'
 import type { NamePage, Range } from './store.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
@@ -20,23 +27,6 @@ const WAL_PAGES = 4_096
 const CACHE_KIB = 32_768
 /** Timelines whose head the writer remembers between batches. */
 const HEADS_CACHED_MAX = 100_000
-
-/** One event on its way to the worker. The order is that of the columns of `events`. */
-export type AppendRow = [
-  timeline: TimelineId,
-  type: string,
-  author: Id,
-  at: number,
-  body: string,
-  key: string | null,
-  inbox: TimelineId | null,
-]
-
-/** Four numbers an event come back from `append`: outcome, seq, at, seq in the inbox (or 0). */
-export const NUMBERS_PER_EVENT = 4
-export const RECORDED = 0
-export const REPLAYED = 1
-export const KEY_REUSED = 2
 
 interface Head {
   seq: number
@@ -62,12 +52,12 @@ export class SqliteDatabase {
 
   /** Opens for writing: takes the folder's lock, checks the file, brings the schema up to date. */
   static openWriter(folder: string): SqliteDatabase {
-    mkdirSync(folder, { recursive: true })
+    refuseOldSqlite(sqliteVersion())
+    makeFolder(folder)
     const lock = takeLock(folder)
     const path = join(folder, 'parley.db')
     const db = new Database(path, { create: true, strict: true })
     try {
-      refuseOldSqlite(sqliteVersion())
       db.run('PRAGMA busy_timeout = 2000')
       quickCheck(db, path)
       makeDurable(db, path)
@@ -114,7 +104,7 @@ export class SqliteDatabase {
   }
 
   #appendOne(row: AppendRow, results: Float64Array, index: number): void {
-    const [timeline, type, author, at, body, key, inbox] = row
+    const [timeline, type, author, at, key, inbox, body] = row
     const offset = index * NUMBERS_PER_EVENT
     const head = this.#head(timeline)
     const seq = head.seq + 1
@@ -134,7 +124,7 @@ export class SqliteDatabase {
   }
 
   #appendInboxEntry(row: AppendRow, inbox: TimelineId, seq: number, at: number): number {
-    const [timeline, type, author, , body] = row
+    const [timeline, type, author, , , , body] = row
     const head = this.#head(inbox)
     const event: NewEvent = { timeline, type, author, at, body }
     this.#statement('INSERT INTO events VALUES (?, ?, ?, NULL, ?, ?, NULL)').run(
@@ -352,8 +342,8 @@ const SESSION =
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
 
 /**
- * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that of
- * code points; undefined if there is none.
+ * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that
+ * of code points; undefined if there is none.
  */
 function afterPrefix(prefix: string): string | undefined {
   const points = [...prefix]
@@ -367,6 +357,19 @@ function afterPrefix(prefix: string): string | undefined {
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
   return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
+}
+
+function makeFolder(folder: string): void {
+  try {
+    // Password hashes and private messages are in there.
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    accessSync(folder, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw new Error(
+      `The data folder ${folder} cannot be made or written (${(error as Error).message}). Choose ` +
+        'another one with DATA_DIR, or give this user the right to write there.',
+    )
+  }
 }
 
 /**
@@ -422,8 +425,8 @@ function makeDurable(db: Database, path: string): void {
   const { journalMode, synchronous } = durabilityOf(db)
   if (journalMode !== 'wal' || synchronous !== SYNCHRONOUS_FULL)
     throw new Error(
-      `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}" with synchronous ` +
-        `= ${synchronous}. Put DATA_DIR on a local disk.`,
+      `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}", with ` +
+        `synchronous = ${synchronous}. Put DATA_DIR on a local disk.`,
     )
 }
 

@@ -1,7 +1,8 @@
 /**
- * Whatever the bus loses, repeats and reorders, however late the store answers and readers read: each
- * reader gets exactly the events after its cursor, in order, none missed, none twice; and all of them,
- * once the bus has rung cleanly a last time. A failure prints the seed and the shortest story.
+ * Whatever the bus loses, repeats and reorders, however late the store answers and readers read:
+ * each reader gets exactly the events after its cursor, in order, none missed, none twice; and all
+ * of them, once the bus has rung cleanly a last time. A failure prints the seed and the shortest
+ * story.
  */
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'

@@ -4,9 +4,10 @@
  */
 import { expect } from 'bun:test'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
-import { Feed, type FeedStart, type Reader } from '../../src/live/feed.ts'
+import { Feed, type FeedStart } from '../../src/live/feed.ts'
 import type { Format } from '../../src/live/format.ts'
 import { Hub, liveEvent } from '../../src/live/hub.ts'
+import type { Reader } from '../../src/live/reader.ts'
 import type { TailLimits } from '../../src/live/tail.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'

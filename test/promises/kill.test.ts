@@ -1,7 +1,7 @@
 /**
- * Durable, posted once, gapless, resumable, through twenty violent deaths: `kill -9` at random moments
- * while people post over HTTP and WebSocket and follow over every transport. Whatever was not
- * acknowledged is retried with its key once the server is back.
+ * Durable, posted once, gapless, resumable, through twenty violent deaths: `kill -9` at random
+ * moments while people post over HTTP and WebSocket and follow over every transport. Whatever was
+ * not acknowledged is retried with its key once the server is back.
  */
 import { expect, test } from 'bun:test'
 import { ServerProcess, signUp } from '../harness.ts'

@@ -1,6 +1,6 @@
 /** Two people talk: the shortest story there is, over every live transport. */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { type Person, ServerProcess, signUp } from '../harness.ts'
+import { type Person, type Room, ServerProcess, signUp } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
 
 let server: ServerProcess
@@ -37,4 +37,32 @@ test('whoever follows a room sees what others post, without joining', async () =
   expect(await sse.events.next()).toEqual(posted)
   expect(await polled).toEqual([posted])
   for (const each of [socket, direct, lines, sse]) each.close()
+})
+
+test('people meet: one opens a room, the others find it by name, and all see one conversation', async () => {
+  const eve = await signUp(server.url)
+  const opened = await ada.createRoom('Früh am Morgen')
+  const found: Room[] = []
+  for (const guest of [bob, eve]) found.push(...(await guest.get<Room[]>('/rooms?name=FRÜH')))
+  expect(found.map(({ id }) => id)).toEqual([opened.id, opened.id])
+  const place = `/room/${opened.id}`
+
+  // All at once: whatever order it takes is the order for everybody.
+  await Promise.all(
+    [ada, bob, eve].flatMap((person) =>
+      ['Good morning!', 'Coffee?'].map((text) => person.post(place, text)),
+    ),
+  )
+
+  const histories = await Promise.all([ada, bob, eve].map((person) => person.list(place)))
+  expect(histories[0]!.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6])
+  expect(histories[1]).toEqual(histories[0]!)
+  expect(histories[2]).toEqual(histories[0]!)
+  for (const { id } of [ada, bob, eve]) {
+    const own = histories[0]!.filter(({ from }) => from.id === id)
+    expect(own.map(({ text }) => text).sort()).toEqual(['Coffee?', 'Good morning!'])
+  }
+  const times = histories[0]!.map(({ at }) => at)
+  expect(times).toEqual([...times].sort())
+  expect((await eve.get<Room[]>('/rooms')).find(({ id }) => id === opened.id)?.head).toBe(6)
 })

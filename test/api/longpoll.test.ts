@@ -1,0 +1,111 @@
+/** The long-poll: `?after=N&wait=S`. */
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import {
+  type InboxEntry,
+  type Message,
+  type Person,
+  ServerProcess,
+  signIn,
+  signUp,
+  until,
+} from '../harness.ts'
+import { refusal } from './codes.ts'
+
+let server: ServerProcess
+let ada: Person
+let bob: Person
+
+beforeAll(async () => {
+  server = await ServerProcess.start()
+  ada = await signUp(server.url)
+  bob = await signUp(server.url)
+})
+
+afterAll(() => server.stopAndForget())
+
+/** Resolves once so many long-polls are being held open. */
+async function held(count: number): Promise<void> {
+  await until(async () => {
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    const found = /parley_connections\{transport="long-poll"\} (\d+)/.exec(text)?.[1] ?? '0'
+    return Number(found) === count
+  }, `${count} long-polls are held`)
+}
+
+async function timed<T>(work: Promise<T>): Promise<[T, number]> {
+  const startedAt = performance.now()
+  const value = await work
+  return [value, performance.now() - startedAt]
+}
+
+test('whoever is behind is answered at once, with everything missed', async () => {
+  const place = `/room/${(await ada.createRoom()).id}`
+  const posted = [await ada.post(place, 'one'), await ada.post(place, 'two')]
+  const [missed, ms] = await timed(bob.list(place, '?after=0&wait=60'))
+  expect(missed).toEqual(posted)
+  expect(await bob.list(place, '?after=1&wait=60')).toEqual(posted.slice(1))
+  expect(ms).toBeLessThan(2_000)
+})
+
+test('whoever is at the head waits for the next message, in a room, from a person, in the inbox', async () => {
+  const room = `/room/${(await ada.createRoom()).id}`
+  const eve = await signUp(server.url)
+  await ada.post(room, 'before')
+  const inRoom = eve.list(room, '?after=1&wait=60')
+  const direct = eve.list(`/user/${ada.id}`, '?after=0&wait=60')
+  const inbox = eve.get<InboxEntry[]>('/messages?after=0&wait=60')
+  await held(3)
+
+  const posted = await ada.post(room, 'after')
+  expect(await inRoom).toEqual([posted])
+  // The other two go on waiting for what is theirs.
+  await held(2)
+  const sent = await ada.post(`/user/${eve.id}`, 'for you')
+  const received: Message = { ...sent, user: ada.id }
+  expect(await direct).toEqual([received])
+  expect(await inbox).toEqual([{ seq: 1, type: 'direct', message: received }])
+  await held(0)
+})
+
+test('when nothing comes the answer is empty, once the time is up and not before', async () => {
+  const place = `/room/${(await ada.createRoom()).id}`
+  const [nothing, ms] = await timed(bob.list(place, '?after=0&wait=1'))
+  expect(nothing).toEqual([])
+  expect(ms).toBeGreaterThan(950)
+  expect(ms).toBeLessThan(5_000)
+  const [atOnce, none] = await timed(bob.list(place, '?after=0&wait=0'))
+  expect(atOnce).toEqual([])
+  expect(none).toBeLessThan(900)
+})
+
+test('a cursor beyond the head is told so at once instead of waiting for what cannot come', async () => {
+  const place = `/room/${(await ada.createRoom()).id}`
+  const [response, ms] = await timed(bob.fetch(`${place}/messages?after=5&wait=60`))
+  expect(response.headers.get('parley-recovered')).toBe('false')
+  expect(await response.json()).toEqual([])
+  expect(ms).toBeLessThan(2_000)
+})
+
+test('signing out ends the wait with 401, and only that session’s', async () => {
+  const place = `/room/${(await ada.createRoom()).id}`
+  const other = await signIn(server.url, bob.name)
+  const ending = bob.fetch(`${place}/messages?after=0&wait=60`)
+  const staying = other.list(place, '?after=0&wait=60')
+  await held(2)
+  const [, ms] = await timed(Promise.all([bob.signOut(), ending]))
+  expect(await refusal(ending)).toBe('401 not_signed_in')
+  expect(ms).toBeLessThan(1_000)
+  const posted = await ada.post(place, 'still there?')
+  expect(await staying).toEqual([posted])
+  bob = other
+})
+
+test('a client that goes away is not waited for', async () => {
+  const place = `/room/${(await ada.createRoom()).id}`
+  const abort = new AbortController()
+  const gone = bob.fetch(`${place}/messages?after=0&wait=60`, { signal: abort.signal })
+  await held(1)
+  abort.abort()
+  expect(await gone.catch((error) => error.name)).toBe('AbortError')
+  await held(0)
+})
