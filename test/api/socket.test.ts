@@ -1,4 +1,4 @@
-/** The WebSocket's protocol: signing in, operations and their order, errors, and what comes unasked. */
+/** The WebSocket's protocol: signing in, operations in order, errors, and what comes unasked. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { newName, type Person, ServerProcess, signUp, until, within } from '../harness.ts'
 import { Socket } from '../live.ts'
@@ -191,7 +191,7 @@ describe('order', () => {
     socket.close()
   })
 
-  test('a thousand posts in flight stand in the order sent, also to rooms never seen before', async () => {
+  test('a thousand posts in flight stand in the order sent, to rooms not yet in memory', async () => {
     const rooms = await Promise.all([1, 2, 3, 4].map(() => newRoom()))
     // A fresh process has none of the rooms in memory, so their look-ups take a while.
     await server.stop()
