@@ -1,7 +1,7 @@
 /**
  * Every setting, in one table: its default, its bounds and what it is for. The environment variable
- * is the name in capitals (`textBytesMax` → `TEXT_BYTES_MAX`). `docs/operating.md` is generated from
- * this table. Nothing else reads the environment.
+ * is the name in capitals (`textBytesMax` → `TEXT_BYTES_MAX`). `docs/operating.md` is generated
+ * from this table. Nothing else reads the environment.
  */
 import type { LogLevel } from './log.ts'
 
@@ -87,13 +87,18 @@ export const settings = {
   rateLimits: choice('on', ['on', 'off'], '`off` is for load tests on loopback.'),
   postsPerMinuteMax: integer(3_000, 1, 1e9, 'Posts a user may make in a minute, on average.'),
   postsBurstMax: integer(1_000, 1, 1e9, 'Posts a user may make at once.'),
-  requestsPerMinuteMax: integer(12_000, 1, 1e9, 'Other requests of one user, on average.'),
+  requestsPerMinuteMax: integer(
+    12_000,
+    1,
+    1e9,
+    'Other requests of one user, on average; with bad tokens, of one address.',
+  ),
   requestsBurstMax: integer(2_000, 1, 1e9, 'Other requests of one user at once.'),
   framesPerMinuteMax: integer(
     60_000,
     1,
     1e9,
-    'Frames one WebSocket may send, on average; more are read later, then refused (1008).',
+    'Frames one WebSocket may send, on average; past it the socket is closed (1008).',
   ),
   framesBurstMax: integer(5_000, 1, 1e9, 'Frames one WebSocket may send at once.'),
   signUpsPerMinuteMax: integer(60, 1, 1e9, 'Sign-ups from one address, on average.'),
@@ -108,7 +113,7 @@ export const settings = {
     60,
     1,
     1e6,
-    'Failed sign-ins and bad tokens from one address at once; 20 a minute after.',
+    'Failed sign-ins from one address at once; 20 a minute after.',
   ),
   rateLimitEntriesMax: integer(
     200_000,
@@ -136,7 +141,7 @@ export const settings = {
   sessionsCachedMax: integer(200_000, 1, 1e8, 'Sessions kept in memory.'),
   placesCachedMax: integer(200_000, 1, 1e8, 'Rooms, and users, kept in memory.'),
   hashConcurrency: integer(0, 0, 256, 'Passwords hashed at once; 0 means cores − 1, at least 1.'),
-  hashQueueMax: integer(256, 1, 100_000, 'Passwords waiting to be hashed; past it 503.'),
+  hashQueueMax: integer(1_024, 1, 100_000, 'Passwords waiting to be hashed; past it 503.'),
 
   postQueueMax: integer(20_000, 1, 1e7, 'Posts waiting for a commit; past it 503.'),
   postQueueBytesMax: integer(64 << 20, 65_536, 2 ** 40, 'Their bytes; past it 503.'),
@@ -145,7 +150,12 @@ export const settings = {
   storeQueueMax: integer(10_000, 1, 1e6, 'Calls waiting for the database; past it 503.'),
 
   authTimeoutMs: integer(5_000, 100, 60_000, 'A WebSocket must be signed in within this time.'),
-  heartbeatMs: integer(20_000, 100, 60_000, 'Time between pings; two unanswered end a socket.'),
+  heartbeatMs: integer(
+    20_000,
+    100,
+    60_000,
+    'Time between pings; a socket silent from one to the next is cut.',
+  ),
   socketQueueMax: integer(1_024, 1, 100_000, 'Frames of one WebSocket that wait to be handled.'),
   slowReaderBytesMax: integer(
     4 << 20,

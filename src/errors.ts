@@ -1,7 +1,7 @@
 /**
  * Every error a client can meet, in one table. `code` is stable and is what programs match on;
- * `title` and `hint` are for people and may be reworded. Codes about one field of a request are made
- * from the field's name and one of `fieldReasons`, for example `limit_out_of_range`.
+ * `title` and `hint` are for people and may be reworded. Codes about one field of a request are
+ * made from the field's name and one of `fieldReasons`, for example `limit_out_of_range`.
  */
 interface ErrorKind {
   status: number
@@ -15,6 +15,7 @@ const kind = (status: number, title: string, hint?: string): ErrorKind =>
 const table = {
   bad_request: kind(400, 'The request is not valid HTTP for this server.'),
   bad_path: kind(400, 'The path is not valid.', 'Send the path without dot segments.'),
+  duplicate_parameter: kind(400, 'The query has the same parameter twice.'),
   bad_host: kind(400, 'The request needs exactly one valid Host header.'),
   body_not_utf8: kind(400, 'The body is not valid UTF-8.'),
   body_not_json: kind(400, 'The body is not valid JSON.'),

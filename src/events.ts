@@ -6,8 +6,15 @@ import type { Id, NewEvent, Seq, StoredEvent } from './types.ts'
 
 /** Milliseconds since the Unix epoch → `2026-11-22T20:15:03.120Z`. */
 export function isoTime(ms: number): string {
-  return new Date(ms).toISOString()
+  if (ms !== lastTime.ms) {
+    lastTime.ms = ms
+    lastTime.text = new Date(ms).toISOString()
+  }
+  return lastTime.text
 }
+
+/** Under load a millisecond has many events, and writing a time costs more than finding it here. */
+const lastTime = { ms: Number.NaN, text: '' }
 
 /** The shared text of an event: `{"seq":42,"type":"message","at":"…","from":{…},"text":"…"}`. */
 export function encodeEvent(event: Omit<StoredEvent, 'timeline'>): string {

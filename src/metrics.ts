@@ -33,7 +33,7 @@ export function createMetrics() {
     postQueue: gauge('post_queue_events', 'Posts waiting for a commit'),
     hashQueue: gauge('hash_queue_jobs', 'Passwords waiting to be hashed'),
     residentMemory: gauge('resident_memory_bytes', 'Memory of the process'),
-    cpu: gauge('process_cpu_seconds_total', 'User and system time of the process'),
+    cpu: counter('process_cpu_seconds_total', 'User and system time of the process'),
   }
 }
 

@@ -6,13 +6,17 @@ import { createHttpHandler } from './api/http.ts'
 import { Limits } from './api/limits.ts'
 import { type Listener, listen } from './api/listen.ts'
 import { openApi } from './api/openapi.ts'
-import type { Api } from './api/operation.ts'
-import { createOperations, createSocketOperations } from './api/operations.ts'
+import type { Api, Operation } from './api/operation.ts'
+import {
+  createOperations,
+  createSocketOperations,
+  type SocketOperations,
+} from './api/operations.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
 import { createServiceOperations, notReady, type Service } from './api/service.ts'
-import { createChat } from './chat/chat.ts'
+import { type Chat, createChat } from './chat/chat.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { problem } from './errors.ts'
@@ -57,21 +61,14 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
   const schemas = requestSchemas(config)
   const socketOperations = createSocketOperations(schemas)
   const operations = createOperations(schemas)
-  const service: Service = {
-    checkReady: () => checkReady(store, draining.now),
-    metrics: () => {
-      metrics.postQueue.set(chat.recorder.queued)
-      metrics.liveTimelines.set(chat.hub.size)
-      return processMetrics(metrics)
-    },
-    openapi: () => openapi,
-    asyncapi: () => asyncapi,
-    docsPage: () => page,
-  }
-  const all = [...operations, ...createServiceOperations(service)]
-  const openapi = JSON.stringify(openApi(all, version))
-  const asyncapi = JSON.stringify(asyncApi(socketOperations, version))
-  const page = docsPage(all, socketOperations)
+  const all: readonly Operation[] = [
+    ...operations,
+    ...createServiceOperations({
+      checkReady: () => checkReady(store, draining.now),
+      metrics: () => readMetrics(metrics, chat),
+      ...lazyDocuments(() => all, socketOperations),
+    }),
+  ]
 
   let listener: Listener
   try {
@@ -103,6 +100,23 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
       await store.close()
     },
   }
+}
+
+/** The documents, each made when it is first asked for: they describe their own paths, too. */
+function lazyDocuments(
+  all: () => readonly Operation[],
+  socketOperations: SocketOperations,
+): Pick<Service, 'openapi' | 'asyncapi' | 'docsPage'> {
+  return {
+    openapi: once(() => JSON.stringify(openApi(all(), version))),
+    asyncapi: once(() => JSON.stringify(asyncApi(socketOperations, version))),
+    docsPage: once(() => docsPage(all(), socketOperations)),
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
 }
 
 async function checkReady(store: Store, draining: boolean): Promise<void> {
@@ -138,9 +152,12 @@ function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
   }
 }
 
-function processMetrics(metrics: Metrics): Promise<string> {
+function readMetrics(metrics: Metrics, chat: Chat): Promise<string> {
   const { user, system } = process.cpuUsage()
-  metrics.cpu.set((user + system) / 1e6)
+  metrics.cpu.reset()
+  metrics.cpu.inc((user + system) / 1e6)
   metrics.residentMemory.set(process.memoryUsage.rss())
+  metrics.postQueue.set(chat.recorder.queued)
+  metrics.liveTimelines.set(chat.hub.size)
   return metrics.registry.metrics()
 }

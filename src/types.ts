@@ -62,9 +62,9 @@ export interface NewEvent {
   /** When it happened, as its node saw it. The store keeps times from running backwards. */
   at: number
   /** Idempotency key, 1–255 characters, unique for this author in this timeline, for ever. */
-  key?: string
+  key?: string | undefined
   /** An inbox to enter the event in as well, in the same atomic step. */
-  inbox?: TimelineId
+  inbox?: TimelineId | undefined
 }
 
 /** An event as it is kept. */

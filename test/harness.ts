@@ -1,6 +1,6 @@
 /**
- * What tests speak in: a real server on a free port with data of its own, and people who do things in
- * verbs. Everything waits for an event with a deadline; nothing sleeps.
+ * What tests speak in: a real server on a free port with data of its own, and people who do things
+ * in verbs. Everything waits for an event with a deadline; nothing sleeps.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -199,7 +199,8 @@ export function fetchJson(
   init: RequestInit & { json?: unknown } = {},
 ): Promise<Response> {
   const { json, headers, ...rest } = init
-  if (json === undefined) return fetch(url + path, { ...rest, headers: headers as Record<string, string> })
+  if (json === undefined)
+    return fetch(url + path, { ...rest, headers: headers as Record<string, string> })
   return fetch(url + path, {
     ...rest,
     headers: { 'content-type': 'application/json', ...(headers as object) },

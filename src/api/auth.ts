@@ -1,6 +1,6 @@
 /**
- * Who is asking: a bearer token, or for browsers a cookie. A cookie is sent by the browser whether or
- * not the page asking is ours, so with a cookie the `Origin` must be ours.
+ * Who is asking: a bearer token, or for browsers a cookie. A cookie is sent by the browser whether
+ * or not the page asking is ours, so with a cookie the `Origin` must be ours.
  */
 import type { Chat } from '../chat/chat.ts'
 import type { Viewer } from '../chat/sessions.ts'

@@ -1,7 +1,7 @@
 /**
  * Everything that is held open: WebSockets, streams and long-polls. One registry counts them, ends
- * them when their session ends, and keeps time for all of them, so that a connection needs no timer of
- * its own.
+ * them when their session ends, and keeps time for all of them, so that a connection needs no timer
+ * of its own.
  */
 import type { Sessions, Viewer } from '../chat/sessions.ts'
 import type { Clock } from '../clock.ts'

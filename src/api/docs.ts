@@ -5,6 +5,7 @@ import { CLOSE } from './close-codes.ts'
 import { jsonSchema } from './openapi.ts'
 import type { Operation } from './operation.ts'
 import type { SocketOperations } from './operations.ts'
+import { POLICY } from './respond.ts'
 
 export function docsPage(
   operations: readonly Operation[],
@@ -40,7 +41,7 @@ export function docsPage(
 <body><main>${body}</main></body></html>
 `
   const styleHash = hash('sha256', STYLE, 'base64')
-  return { html, policy: `default-src 'none'; style-src 'sha256-${styleHash}'` }
+  return { html, policy: `${POLICY}; style-src 'sha256-${styleHash}'` }
 }
 
 function contents(operations: readonly Operation[]): string {

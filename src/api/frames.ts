@@ -1,8 +1,8 @@
 /**
  * The order in which one WebSocket's operations take effect: the order sent. Frames come in
- * synchronously and wait in a bounded queue (asynchronous handlers of the runtime's run side by side,
- * and finish in any order). Posts take their place in line one after the other and are answered as
- * they commit, so a client may have many in flight; any other operation runs alone.
+ * synchronously and wait in a bounded queue (asynchronous handlers of the runtime's run side by
+ * side, and finish in any order). Posts take their place in line one after the other and are
+ * answered as they commit, so a client may have many in flight; any other operation runs alone.
  */
 import { parseObject } from './json.ts'
 

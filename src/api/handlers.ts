@@ -29,7 +29,8 @@ export async function postMessage(
   const key = header === null ? body.key : check(schemas.key, header, 'key')
   if (body.key !== undefined && key !== body.key)
     throw fieldProblem('key', 'invalid', 'The header and the body give different keys.')
-  const place = await chat.access.place(viewer.user, target)
+  const found = chat.access.place(viewer.user, target)
+  const place = found instanceof Promise ? await found : found
   const { json, seq, replayed } = await chat.messages.post(place, { text: body.text, key })
   const location = `${call.origin}${call.path}/${seq}`
   if (!replayed) return { status: 201, body: json, headers: { Location: location } }

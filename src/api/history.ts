@@ -3,8 +3,8 @@ import type { Place, Target } from '../chat/access.ts'
 import type { Cursor, Page } from '../chat/messages.ts'
 import { deferred } from '../clock.ts'
 import { problem } from '../errors.ts'
-import type { Reader } from '../live/feed.ts'
 import { linesFormat } from '../live/format.ts'
+import type { Reader } from '../live/reader.ts'
 import type { Seq } from '../types.ts'
 import { notSignedIn } from './auth.ts'
 import type { Connection, EndCause } from './connections.ts'
@@ -57,12 +57,13 @@ function linksOf(call: Call<HistoryQuery>, { first, last, events }: Page, limit:
 }
 
 /**
- * Resolves when the place has an event after `after`, when the time is up, or when the client has gone.
- * It reads through a feed like every other transport. Throws `not_signed_in` if the session ends
- * meanwhile, and `too_many_connections`.
+ * Resolves when the place has an event after `after`, when the time is up, or when the client has
+ * gone. It reads through a feed like every other transport. Throws `not_signed_in` if the session
+ * ends meanwhile, and `too_many_connections`.
  */
 async function waitForNews(call: Call, place: Place, after: Seq, waitMs: number): Promise<void> {
-  const { chat, connections, viewer, signal } = call
+  const { chat, connections, viewer } = call
+  const { signal } = call.request
   const woken = deferred<EndCause | 'news'>()
   const reader: Reader = {
     format: linesFormat(place.label),

@@ -7,21 +7,11 @@ import { problem } from '../errors.ts'
 import { checkOrigin, findCredentials, getViewer } from './auth.ts'
 import { decodeUtf8, parseObject } from './json.ts'
 import type { Api, Call, Operation } from './operation.ts'
+import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import type { Router } from './router.ts'
 import { check } from './schema.ts'
-import type { SocketStart } from './socket.ts'
 import { subscribeOverHttp } from './stream.ts'
-
-/** What the runtime's server can do for one request. */
-export interface Peer {
-  /** The address at the other end of the socket. */
-  address(): string
-  /** From now on the runtime must not cut this request for being quiet. */
-  keepOpen(): void
-  /** Turns it into a WebSocket; false if the handshake is not valid. */
-  upgrade(start: SocketStart): boolean
-}
 
 export interface HttpOptions extends Api {
   router: Router
@@ -65,13 +55,17 @@ async function answer(
   const { operation, params } = router.find(method, path)
   const origin = options.config.publicUrl || `http://${host}`
   if (operation.kind === 'socket') return openSocket(options, headers, origin, peer, wantsSocket)
-  const viewer = operation.auth ? await authenticate(options, headers, origin, peer) : undefined
+  const found = operation.auth ? authenticate(options, headers, origin, peer) : undefined
+  const viewer = found instanceof Promise ? await found : found
   const address = operation.auth ? '' : clientAddress(options, headers, peer)
   const rate = operation.rate ?? (operation.auth ? 'requests' : undefined)
   const left = rate && limits.take(rate, viewer?.user.id ?? address)
   const { chat, config, connections } = options
   const call: Call = {
-    ...{ chat, config, limits, connections },
+    chat,
+    config,
+    limits,
+    connections,
     viewer: viewer as Viewer,
     params,
     query: readQuery(operation, search),
@@ -80,16 +74,18 @@ async function answer(
     origin,
     address,
     headers,
-    signal: request.signal,
+    request,
   }
   if (operation.kind === 'subscribe')
     return subscribeOverHttp({ call, operation, peer, responder, wantsSocket })
-  // A long-poll may be quiet for longer than the runtime allows.
-  if (search !== '' && operation.paged) peer.keepOpen()
+  // Only now that the body is there: who sends too slowly is cut.
+  if (operation.patient) peer.keepOpen()
   return responder.reply(await operation.handle(call), left)
 }
 
-/** `/ws`: whoever shows a token or a cookie must be signed in; others have a frame's time for it. */
+/**
+ * `/ws`: whoever shows a token or a cookie must be signed in; others have a frame's time for it.
+ */
 async function openSocket(
   options: HttpOptions,
   headers: Headers,
@@ -104,25 +100,32 @@ async function openSocket(
   if (!peer.upgrade(viewer ? { viewer } : {})) throw problem('websocket_bad_handshake')
 }
 
-/** The session of a request. With a cookie, the page that asks must be ours. */
-async function authenticate(
+/**
+ * The session of a request, at once if it is in memory. With a cookie, the page that asks must be
+ * ours.
+ */
+function authenticate(
   options: HttpOptions,
   headers: Headers,
   origin: string,
   peer: Peer,
-): Promise<Viewer> {
+): Viewer | Promise<Viewer> {
   const credentials = findCredentials(headers)
   if (credentials?.fromCookie) {
     const required = headers.get('upgrade') !== null
     checkOrigin(headers, origin, { required })
   }
-  try {
-    return await getViewer(options.chat, credentials)
-  } catch (error) {
+  const refuse = (error: unknown): never => {
     // Guessing tokens is hopeless, but each guess costs a look-up.
     const address = clientAddress(options, headers, peer)
     if (credentials !== undefined) options.limits.take('requests', address)
     throw error
+  }
+  try {
+    const viewer = getViewer(options.chat, credentials)
+    return viewer instanceof Promise ? viewer.catch(refuse) : viewer
+  } catch (error) {
+    return refuse(error)
   }
 }
 
@@ -167,7 +170,8 @@ function parseQuery(search: string): Record<string, string> {
     if (pair === '') continue
     const at = pair.indexOf('=')
     const name = decode(at === -1 ? pair : pair.slice(0, at))
-    if (Object.hasOwn(query, name)) throw problem('bad_path', { field: name.slice(0, 64) })
+    if (Object.hasOwn(query, name))
+      throw problem('duplicate_parameter', { field: name.slice(0, 64) })
     const value = at === -1 ? '' : decode(pair.slice(at + 1))
     Object.defineProperty(query, name, { value, enumerable: true })
   }
@@ -188,10 +192,13 @@ async function readBody(request: Request, bytesMax: number): Promise<Record<stri
     throw problem('wrong_content_type')
   const tooLarge = () => problem('body_too_large', { detail: `The limit is ${bytesMax} bytes.` })
   if (Number(headers.get('content-length') ?? 0) > bytesMax) throw tooLarge()
-  // It rejects when the runtime has already cut the request: nobody is left to hear the answer.
-  const bytes = await request.bytes().catch(() => {
+  let bytes: Uint8Array
+  try {
+    bytes = await request.bytes()
+  } catch {
+    // The runtime has already cut the request: nobody is left to hear the answer.
     throw problem('bad_request')
-  })
+  }
   if (bytes.length > bytesMax) throw tooLarge()
   return parseObject(decodeUtf8(bytes))
 }

@@ -1,6 +1,7 @@
 /**
- * Reading JSON strictly. `JSON.parse` takes the last of two equal keys and lets half a surrogate pair
- * through; two readers of one text could then disagree on what it says, so both are refused here.
+ * Reading JSON strictly. `JSON.parse` takes the last of two equal keys and lets half a surrogate
+ * pair through; two readers of one text could then disagree on what it says, so both are refused
+ * here.
  */
 import { problem } from '../errors.ts'
 
@@ -18,8 +19,8 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /**
- * Text → an object. Throws `body_not_json` (a byte order mark and `NaN` included), `body_not_object`,
- * `body_too_deep`, `body_duplicate_key`, `body_lone_surrogate`.
+ * Text → an object. Throws `body_not_json` (a byte order mark and `NaN` included),
+ * `body_not_object`, `body_too_deep`, `body_duplicate_key`, `body_lone_surrogate`.
  */
 export function parseObject(text: string): Record<string, unknown> {
   let value: unknown
@@ -34,29 +35,46 @@ export function parseObject(text: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COLON = 0x3a
+
 /** One pass over a text known to be JSON: how deep it is, and whether a key comes twice. */
 function refuseDoubtful(text: string): void {
   const keys: (Set<string> | null)[] = []
   for (let at = 0; at < text.length; at++) {
-    const char = text[at]
-    if (char === '{' || char === '[') {
-      keys.push(char === '{' ? new Set() : null)
-      if (keys.length > DEPTH_MAX) throw problem('body_too_deep')
-    } else if (char === '}' || char === ']') keys.pop()
-    else if (char === '"') {
-      const end = endOfString(text, at)
-      const raw = text.slice(at, end + 1)
-      const string = raw.includes('\\') ? (JSON.parse(raw) as string) : raw.slice(1, -1)
-      if (!string.isWellFormed()) throw problem('body_lone_surrogate')
-      at = end
-      if (isKey(text, end)) refuseTwice(keys.at(-1), string)
+    switch (text.charCodeAt(at)) {
+      case QUOTE: {
+        const end = endOfString(text, at)
+        refuseString(text, at, end, keys.at(-1))
+        at = end
+        break
+      }
+      case 0x7b: // {
+      case 0x5b: // [
+        keys.push(text.charCodeAt(at) === 0x7b ? new Set() : null)
+        if (keys.length > DEPTH_MAX) throw problem('body_too_deep')
+        break
+      case 0x7d: // }
+      case 0x5d: // ]
+        keys.pop()
     }
   }
 }
 
-function refuseTwice(keys: Set<string> | null | undefined, key: string): void {
-  if (keys?.has(key)) throw problem('body_duplicate_key', { field: key.slice(0, 64) })
-  keys?.add(key)
+/** The string between two quotes: well formed, and if it is a key, a new one. */
+function refuseString(
+  text: string,
+  start: number,
+  end: number,
+  keys: Set<string> | null | undefined,
+): void {
+  const raw = text.slice(start + 1, end)
+  const string = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
+  if (!string.isWellFormed()) throw problem('body_lone_surrogate')
+  if (!keys || !isKey(text, end)) return
+  if (keys.has(string)) throw problem('body_duplicate_key', { field: string.slice(0, 64) })
+  keys.add(string)
 }
 
 /** The index of the quote that closes the string opened at `start`. */
@@ -68,14 +86,14 @@ function endOfString(text: string, start: number): number {
 
 function isEscaped(text: string, at: number): boolean {
   let backslashes = 0
-  while (text[at - 1 - backslashes] === '\\') backslashes += 1
+  while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes += 1
   return backslashes % 2 === 1
 }
 
-/** Whether the string that ends here is a key: then a colon follows. */
+/** Whether the string that ends here is a key: then a colon follows, maybe after white space. */
 function isKey(text: string, end: number): boolean {
   let next = end + 1
-  while (text[next] === ' ' || text[next] === '\n' || text[next] === '\r' || text[next] === '\t')
-    next += 1
-  return text[next] === ':'
+  // All of JSON's white space is at or below the space.
+  while (text.charCodeAt(next) <= 0x20) next += 1
+  return text.charCodeAt(next) === COLON
 }

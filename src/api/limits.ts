@@ -1,6 +1,6 @@
 /**
- * Rates. The generic cell rate algorithm (ITU-T I.371): one number for each key says when its budget
- * will be full again, so an idle key costs nothing and can be forgotten.
+ * Rates. The generic cell rate algorithm (ITU-T I.371): one number for each key says when its
+ * budget will be full again, so an idle key costs nothing and can be forgotten.
  *
  * Rates count in this process; with several processes each has its own.
  */
@@ -127,8 +127,9 @@ export class Limits {
   }
 
   /**
-   * Runs `attempt`, and counts it against the name and the address unless it succeeds. It is counted
-   * first and given back afterwards, so that many at once get no further than one after the other.
+   * Runs `attempt`, and counts it against the name and the address unless it succeeds. It is
+   * counted first and given back afterwards, so that many at once get no further than one after the
+   * other.
    */
   async guard<T>(name: string, address: string, attempt: () => Promise<T>): Promise<T> {
     if (!this.on) return attempt()

@@ -1,17 +1,21 @@
 /**
- * The runtime's server: the only file besides `main.ts` and the SQLite backend that knows Bun. It turns
- * Bun's sockets and requests into the plain ones the rest of `api` speaks of, and works around what
- * Bun 1.4.5 leaves to us; each workaround says which trap it is for.
+ * The runtime's server: the only file besides `main.ts` and the SQLite backend that knows Bun. It
+ * turns Bun's sockets and requests into the plain ones the rest of `api` speaks of, and works
+ * around what Bun 1.4.5 leaves to us; each workaround says which trap it is for.
  */
 import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
 import type { HttpHandler } from './http.ts'
+import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import { type RawSocket, SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
 
-/** Time without a byte after which Bun cuts a request; slow senders are cut a little later. */
-const IDLE_S = 10
+/**
+ * Time that a request may take to arrive and to be answered, unless it is told to be patient; Bun
+ * cuts it up to four seconds later. Longer than the wait for the database (`storeTimeoutMs`).
+ */
+const IDLE_S = 14
 /** What Bun itself refuses, bare. Our own limit is below it and answers with a problem. */
 const BODY_LIMITS = 4
 /** Above our own limit for slow readers, which closes with a code; this one cuts. */
@@ -46,12 +50,14 @@ export function listen(options: {
     Bun.serve<SocketData>({
       hostname: config.host,
       port: config.port,
+      // Left out, Bun shares the port outside of development: a second server would get half of it.
+      reusePort: false,
       idleTimeout: IDLE_S,
       maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
       development: false,
       // Bun resolves dot segments before we see the path (trap 7), but it routes by the raw one.
       routes: Object.fromEntries(DOTTED.map((path) => [path, refuse])),
-      fetch: (request, self) => handle(request, peerOf(request, self)),
+      fetch: (request, self) => handle(request, new BunPeer(request, self)),
       error: (error) => responder.error(error),
       websocket: {
         // Deflate would run once for each receiver (trap 8).
@@ -101,18 +107,34 @@ function bound(config: Config, serve: () => Server<SocketData>): Server<SocketDa
   }
 }
 
-function peerOf(request: Request, server: Server<SocketData>) {
-  return {
-    address: () => server.requestIP(request)?.address ?? 'unknown',
-    keepOpen: () => server.timeout(request, 0),
-    upgrade: (start: SocketStart) => server.upgrade(request, { data: { start } }),
+/** A class, because three closures for each request cost more than all of its routing. */
+class BunPeer implements Peer {
+  readonly #request: Request
+  readonly #server: Server<SocketData>
+
+  constructor(request: Request, server: Server<SocketData>) {
+    this.#request = request
+    this.#server = server
+  }
+
+  address(): string {
+    return this.#server.requestIP(this.#request)?.address ?? 'unknown'
+  }
+
+  keepOpen(): void {
+    this.#server.timeout(this.#request, 0)
+  }
+
+  upgrade(start: SocketStart): boolean {
+    return this.#server.upgrade(this.#request, { data: { start } })
   }
 }
 
 function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): void {
   const { start } = socket.data
   const connection = new SocketConnection(options, rawSocket(socket), start.viewer)
-  // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of it.
+  // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of
+  // it.
   socket.data.start = {}
   socket.data.connection = connection
   connection.opened(start)

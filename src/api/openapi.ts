@@ -21,6 +21,7 @@ const ALWAYS: ErrorCode[] = [
   'bad_request',
   'bad_path',
   'bad_host',
+  'duplicate_parameter',
   'unknown_field',
   'internal',
   'overloaded',

@@ -1,6 +1,6 @@
 /**
- * The table of contents: every operation of the API, once. HTTP, WebSocket, OpenAPI and AsyncAPI are
- * mounted from here, so they cannot drift apart.
+ * The table of contents: every operation of the API, once. HTTP, WebSocket, OpenAPI and AsyncAPI
+ * are mounted from here, so they cannot drift apart.
  */
 import { z } from 'zod'
 import type { Target } from '../chat/access.ts'
@@ -65,6 +65,7 @@ function accountOperations(schemas: RequestSchemas): Operation[] {
       replies: { 201: userSchema },
       errors: ['name_taken', 'rate_limited', 'overloaded'],
       rate: 'signUps',
+      patient: true,
       handle: async ({ chat, body, origin }) => {
         const user = await chat.users.signUp(body.name, body.password)
         return created(`${origin}/user/${user.id}`, userView(user))
@@ -79,6 +80,7 @@ function accountOperations(schemas: RequestSchemas): Operation[] {
       body: schemas.signIn,
       replies: { 201: signedInSchema },
       errors: ['wrong_credentials', 'rate_limited', 'overloaded'],
+      patient: true,
       handle: signIn,
     }),
     request({
@@ -234,6 +236,7 @@ function messageOperations(schemas: RequestSchemas, kind: PlaceKind): Operation[
       query: schemas.history,
       replies: { 200: z.array(messageSchema) },
       paged: true,
+      patient: true,
       errors: [error, 'conflicting_cursors', 'wait_without_after', 'too_many_connections'],
       handle: (call) => listMessages(call, target(call)),
     }),
@@ -278,6 +281,7 @@ function inboxOperations(schemas: RequestSchemas): Operation[] {
       query: schemas.history,
       replies: { 200: z.array(inboxEntrySchema) },
       paged: true,
+      patient: true,
       errors: ['conflicting_cursors', 'wait_without_after', 'too_many_connections'],
       handle: (call) => listMessages(call, { inbox: true }),
     }),

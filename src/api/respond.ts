@@ -5,8 +5,13 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Reply } from './operation.ts'
 
-/** The one page of ours that has a style sheet of its own says so; nothing may load anything. */
-const POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+/**
+ * Nothing may be loaded or framed. Only our own origin may be talked to, which lets people try the
+ * API from the browser's console on any of our pages.
+ */
+export const POLICY =
+  "default-src 'none'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; " +
+  "form-action 'none'"
 
 export class Responder {
   readonly #common: Record<string, string>
@@ -14,6 +19,8 @@ export class Responder {
   readonly #corsOrigins: ReadonlySet<string>
   readonly #log: Log
   readonly #metrics: Metrics
+  /** Counters by status: finding one by its label costs more than counting. */
+  readonly #counters = new Map<number, { inc(): void }>()
 
   constructor(config: Config, log: Log, metrics: Metrics) {
     this.#log = log
@@ -23,9 +30,7 @@ export class Responder {
       'Cache-Control': 'no-store',
       'Content-Security-Policy': POLICY,
       'Cross-Origin-Resource-Policy': 'same-origin',
-      'Referrer-Policy': 'no-referrer',
       'X-Content-Type-Options': 'nosniff',
-      'X-Frame-Options': 'DENY',
       ...(config.corsOrigins.length > 0 && { Vary: 'Origin' }),
       ...(config.publicUrl.startsWith('https:') && {
         'Strict-Transport-Security': 'max-age=31536000',
@@ -36,13 +41,13 @@ export class Responder {
 
   reply(reply: Reply, more?: Record<string, string>): Response {
     const { status, body, headers } = reply
-    this.#metrics.requests.inc({ status })
+    this.#count(status)
     const common = body === undefined ? this.#common : this.#json
     return new Response(body ?? null, { status, headers: { ...common, ...more, ...headers } })
   }
 
   stream(body: ReadableStream, status: number, headers: Record<string, string>): Response {
-    this.#metrics.requests.inc({ status })
+    this.#count(status)
     // Proxies of the nginx family hold back what they pass on, unless they are told not to.
     const all = { ...this.#common, 'X-Accel-Buffering': 'no', ...headers }
     return new Response(body, { status, headers: all })
@@ -52,7 +57,7 @@ export class Responder {
   error(error: unknown): Response {
     const known = this.problem(error)
     const { retryAfterS, headers } = known.options
-    this.#metrics.requests.inc({ status: known.status })
+    this.#count(known.status)
     return new Response(JSON.stringify(known), {
       status: known.status,
       headers: {
@@ -73,9 +78,18 @@ export class Responder {
     return problem('internal')
   }
 
+  #count(status: number): void {
+    let counter = this.#counters.get(status)
+    if (counter === undefined) {
+      counter = this.#metrics.requests.labels(String(status))
+      this.#counters.set(status, counter)
+    }
+    counter.inc()
+  }
+
   /**
-   * Lets a listed origin's page read the response (CORS). Tokens only: cookies are never allowed from
-   * another origin.
+   * Lets a listed origin's page read the response (CORS). Tokens only: cookies are never allowed
+   * from another origin.
    */
   shared(response: Response, origin: string | null): Response {
     if (origin === null || !this.#corsOrigins.has(origin)) return response

@@ -27,46 +27,58 @@ export class Router {
     }
   }
 
-  /** `HEAD` finds what `GET` finds. Throws `no_such_path` or `method_not_allowed`. */
+  /**
+   * `HEAD` finds what `GET` finds, but for a subscription, which would stream to nobody. Throws
+   * `no_such_path` or `method_not_allowed`.
+   */
   find(method: string, path: string): Route {
     const parts = path.slice(1).split('/')
-    const matching = (this.#entries.get(bucketOf(parts)) ?? []).filter((e) => matches(e, parts))
-    if (matching.length === 0) throw problem('no_such_path')
-    const wanted = method === 'HEAD' ? 'GET' : method
-    const entry = matching.find(({ operation }) => operation.method === wanted)
-    if (entry === undefined) throw notAllowed(matching)
-    return { operation: entry.operation, params: paramsOf(entry, parts) }
+    for (const entry of this.#candidates(parts))
+      if (answersTo(entry.operation, method) && matches(entry, parts))
+        return { operation: entry.operation, params: paramsOf(entry, parts) }
+    const methods = this.methods(path)
+    if (methods.length === 0) throw problem('no_such_path')
+    throw problem('method_not_allowed', { headers: { Allow: methods.join(', ') } })
   }
 
-  /** The methods of a path, for `Allow`. */
+  /** The methods of a path, for `Allow`; none if there is no such path. */
   methods(path: string): string[] {
     const parts = path.slice(1).split('/')
-    const entries = this.#entries.get(bucketOf(parts)) ?? []
-    return entries.filter((e) => matches(e, parts)).map(({ operation }) => operation.method)
+    return this.#candidates(parts)
+      .filter((entry) => matches(entry, parts))
+      .map(({ operation }) => operation.method)
+  }
+
+  #candidates(parts: string[]): readonly Entry[] {
+    return this.#entries.get(bucketOf(parts)) ?? NONE
   }
 }
 
-function bucketOf(parts: string[]): string {
+const NONE: readonly Entry[] = []
+
+function answersTo({ method, kind }: Operation, asked: string): boolean {
+  return method === asked || (asked === 'HEAD' && method === 'GET' && kind === 'request')
+}
+
+function bucketOf(parts: readonly string[]): string {
   return `${parts[0]} ${parts.length}`
 }
 
 function matches({ parts }: Entry, given: string[]): boolean {
-  return parts.every((part, i) => (isParameter(part) ? given[i] !== '' : part === given[i]))
+  // The bucket has settled the first part and the number of parts.
+  for (let i = 1; i < parts.length; i++)
+    if (isParameter(parts[i]!) ? given[i] === '' : parts[i] !== given[i]) return false
+  return true
 }
 
+/** Ids are made of unreserved characters, so a percent-encoded one is simply not found. */
 function paramsOf({ parts }: Entry, given: string[]): Record<string, string> {
   const params: Record<string, string> = {}
-  // Ids are made of unreserved characters, so a percent-encoded one is simply not found.
-  for (const [i, part] of parts.entries())
-    if (isParameter(part)) params[part.slice(1, -1)] = given[i]!
+  for (let i = 1; i < parts.length; i++)
+    if (isParameter(parts[i]!)) params[parts[i]!.slice(1, -1)] = given[i]!
   return params
 }
 
 function isParameter(part: string): boolean {
   return part.startsWith('{')
-}
-
-function notAllowed(entries: readonly Entry[]) {
-  const allow = entries.map(({ operation }) => operation.method).join(', ')
-  return problem('method_not_allowed', { headers: { Allow: allow } })
 }

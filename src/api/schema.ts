@@ -12,11 +12,12 @@ const NO_NUL = /^[^\0]*$/
 
 /** A whole number in a query string: digits only, so `1e3`, `+1` and `0x1` are refused. */
 function digits(min: number, max: number) {
+  const message = `must be a whole number from ${min} to ${max}`
   return z
     .string()
-    .regex(/^-?\d+$/)
+    .regex(/^-?\d+$/, message)
     .transform(Number)
-    .pipe(z.number().int().min(min).max(max))
+    .pipe(z.number().int(message).min(min, message).max(max, message))
 }
 
 const time = z.string().meta({ format: 'date-time', examples: ['2026-11-22T20:15:03.120Z'] })
@@ -81,26 +82,37 @@ export const problemSchema = z
   })
   .meta({ id: 'Problem' })
 
-/** The shapes of requests, some of whose limits are settings. */
-export function requestSchemas(config: Config) {
-  const { pageMax, waitSecondsMax, keyCharsMax, passwordCharsMin, passwordCharsMax } = config
+/** Fields that several requests share. */
+function fields(config: Config) {
   const name = z
     .string()
-    .regex(/^[a-z0-9._-]{2,32}$/)
+    .regex(/^[a-z0-9._-]{2,32}$/, 'must be 2–32 of a–z 0–9 . _ -')
     .describe('2–32 of a–z 0–9 . _ -')
-  const limit = digits(1, pageMax).describe(`1–${pageMax}`)
+  const limit = digits(1, config.pageMax).describe(`1–${config.pageMax}`)
   const cursor = z.string().min(1).max(512).describe('From a Link header.')
-  const key = z.string().min(1).max(keyCharsMax).regex(NO_NUL).describe('Idempotency key.')
+  const key = z
+    .string()
+    .min(1)
+    .max(config.keyCharsMax)
+    .regex(NO_NUL, 'must not hold a NUL character')
+    .describe('Idempotency key.')
   const text = z
     .string()
-    .regex(NO_NUL)
+    .regex(NO_NUL, 'must not hold a NUL character')
     .describe(`At most ${config.textBytesMax} bytes of UTF-8, not blank.`)
   const after = digits(0, SEQ_MAX).describe('Events after this seq.')
   const epoch = z.string().min(1).max(64).describe('The epoch that `after` belongs to.')
   const roomName = z
     .string()
-    .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u)
+    .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u, 'must be one line without control characters')
     .describe(`1–${config.roomNameCharsMax} characters, no white space at its ends.`)
+  return { name, limit, cursor, key, text, after, epoch, roomName }
+}
+
+/** The shapes of requests, some of whose limits are settings. */
+export function requestSchemas(config: Config) {
+  const { waitSecondsMax, passwordCharsMin, passwordCharsMax } = config
+  const { name, limit, cursor, key, text, after, epoch, roomName } = fields(config)
   return {
     key,
     credentials: z.strictObject({
@@ -112,7 +124,12 @@ export function requestSchemas(config: Config) {
     room: z.strictObject({ name: roomName }),
     draft: z.strictObject({ text, key: key.optional() }),
     names: z.strictObject({
-      name: z.string().max(320).regex(NO_NUL).optional().describe('Only names that begin so.'),
+      name: z
+        .string()
+        .max(320)
+        .regex(NO_NUL, 'must not hold a NUL character')
+        .optional()
+        .describe('Only names that begin so.'),
       limit: limit.optional(),
       cursor: cursor.optional(),
     }),
@@ -121,6 +138,7 @@ export function requestSchemas(config: Config) {
       after: after.optional(),
       around: digits(1, SEQ_MAX).optional().describe('Messages on both sides of this seq.'),
       limit: limit.optional(),
+      epoch: epoch.optional(),
       wait: digits(0, waitSecondsMax).optional().describe('Seconds to wait for the next one.'),
     }),
     start: z.strictObject({ after: after.optional(), epoch: epoch.optional() }),
@@ -140,7 +158,9 @@ export function requestSchemas(config: Config) {
 
 export type RequestSchemas = ReturnType<typeof requestSchemas>
 
-/** The value, typed; or throws the problem of its first fault. `name` is what the whole is called. */
+/**
+ * The value, typed; or throws the problem of its first fault. `name` is what the whole is called.
+ */
 export function check<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -161,7 +181,8 @@ function problemOf(issue: z.core.$ZodIssue, value: unknown, name: string): Probl
     (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
     value,
   )
-  const detail = `\`${field}\`: ${issue.message}.`
+  const says = issue.message.replace(/^Invalid input: /, 'is not right: ')
+  const detail = `\`${field}\` ${says}.`
   switch (issue.code) {
     case 'invalid_type':
       return fieldProblem(field, given === undefined ? 'missing' : 'wrong_type', detail)

@@ -4,7 +4,10 @@ import { problem } from '../errors.ts'
 import { type Operation, type Reply, request } from './operation.ts'
 
 export interface Service {
-  /** Resolves if posts can be taken now; else rejects with the reason, as a `Problem`. */
+  /**
+   * Resolves if the store answers and nobody is stopping us; else rejects with the reason, as a
+   * `Problem`.
+   */
   checkReady(): Promise<void>
   /** In Prometheus' text format. */
   metrics(): Promise<string>
@@ -31,11 +34,26 @@ export function createServiceOperations(service: Service): Operation[] {
       handle,
     })
   return [
-    open('isAlive', '/healthz', 'Whether the process answers.', () => json('{"status":"alive"}')),
-    open('isReady', '/readyz', 'Whether posts can be taken.', async () => {
-      await service.checkReady()
-      return json('{"status":"ready"}')
+    request({
+      name: 'home',
+      summary: 'To the documents.',
+      method: 'GET',
+      path: '/',
+      auth: false,
+      replies: { 307: null },
+      errors: [],
+      handle: () => ({ status: 307, headers: { Location: '/docs' } }),
     }),
+    open('isAlive', '/healthz', 'Whether the process answers.', () => json('{"status":"alive"}')),
+    open(
+      'isReady',
+      '/readyz',
+      'Whether requests are served; on a full disk they are, though posts are refused.',
+      async () => {
+        await service.checkReady()
+        return json('{"status":"ready"}')
+      },
+    ),
     open('readMetrics', '/metrics', 'Figures for Prometheus.', async () =>
       typed('text/plain; version=0.0.4; charset=utf-8', await service.metrics()),
     ),

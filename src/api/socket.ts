@@ -5,8 +5,8 @@ import type { Viewer } from '../chat/sessions.ts'
 import { type Clock, type Deferred, deferred } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { isoTime } from '../events.ts'
-import type { Feed, Reader } from '../live/feed.ts'
 import { type Format, socketFormat } from '../live/format.ts'
+import type { Reader } from '../live/reader.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import { getViewer } from './auth.ts'
@@ -18,11 +18,14 @@ import type { Api } from './operation.ts'
 import type { SocketOperations } from './operations.ts'
 import type { Responder } from './respond.ts'
 import { check } from './schema.ts'
+import { type Start, Subscriptions } from './subscriptions.ts'
 import { userView } from './views.ts'
 
 /** The runtime's socket. */
 export interface RawSocket {
-  /** Bytes sent; −1 if they wait because the other side reads too slowly; 0 if they were dropped. */
+  /**
+   * Bytes sent; −1 if they wait because the other side reads too slowly; 0 if they were dropped.
+   */
   send(text: string): number
   /** Bytes that wait. */
   buffered(): number
@@ -36,7 +39,7 @@ export interface RawSocket {
 export interface SocketStart {
   viewer?: Viewer
   /** On a subscribe path: subscribed from the first moment. */
-  subscription?: { place: Place; after?: Seq | undefined; epoch?: string | undefined }
+  subscription?: Start & { place: Place }
 }
 
 export interface SocketOptions extends Api {
@@ -57,8 +60,8 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
   readonly #socket: RawSocket
   readonly #openedAt: number
   readonly #budget: FrameBudget
-  /** By timeline; made with the first subscription. */
-  #feeds: Map<TimelineId, Feed> | undefined
+  /** Made with the first one. */
+  #subscriptions: Subscriptions | undefined
   readonly #queue: FrameQueue
   #drained: Deferred<void> | undefined
   #stalledSince = Number.POSITIVE_INFINITY
@@ -111,9 +114,7 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     if (this.#endedAt !== undefined) return
     this.#endedAt = this.#options.clock.monotonicMs()
     this.#queue.stop()
-    this.#options.metrics.subscriptions.dec(this.#feeds?.size ?? 0)
-    for (const feed of this.#feeds?.values() ?? []) feed.close()
-    this.#feeds = undefined
+    this.#subscriptions?.closeAll()
     this.writable()
   }
 
@@ -201,32 +202,20 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     await this.#follow(id, place, frame)
   }
 
-  async #follow(
-    id: number,
-    place: Place,
-    start: { after?: Seq | undefined; epoch?: string | undefined },
-  ): Promise<void> {
-    const { chat, config, metrics } = this.#options
-    const feeds = (this.#feeds ??= new Map())
-    if (feeds.has(place.timeline)) throw problem('already_subscribed')
-    if (feeds.size >= config.subscriptionsPerConnectionMax) throw problem('too_many_subscriptions')
-    const feed = await chat.messages.follow(place, start, this)
-    if (this.#endedAt !== undefined) return feed.close()
-    feeds.set(place.timeline, feed)
-    metrics.subscriptions.inc()
+  async #follow(id: number, place: Place, start: Start): Promise<void> {
+    this.#subscriptions ??= new Subscriptions(this.#options, this)
+    const feed = await this.#subscriptions.add(place, start)
+    if (feed === undefined) return
     const { head, recovered } = feed
-    const told = { timeline: place.timeline, epoch: chat.epoch, head, recovered }
+    const told = { timeline: place.timeline, epoch: this.#options.chat.epoch, head, recovered }
     this.#reply(id, JSON.stringify(told))
     feed.start()
   }
 
   #unsubscribe({ id, rest }: Frame): void {
     const { timeline } = check(this.#options.operations.unsubscribe.frame, rest)
-    const feed = this.#feeds?.get(timeline)
-    if (feed === undefined) throw problem('not_subscribed')
-    feed.close()
-    this.#feeds?.delete(timeline)
-    this.#options.metrics.subscriptions.dec()
+    if (this.#subscriptions === undefined) throw problem('not_subscribed')
+    this.#subscriptions.remove(timeline)
     this.#reply(id, '{}')
   }
 
@@ -292,7 +281,9 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     this.end('failed')
   }
 
-  /** Our own sign of life: the runtime's idle timer is re-armed by whatever we send to a dead peer. */
+  /**
+   * Our own sign of life: the runtime's idle timer is re-armed by whatever we send to a dead peer.
+   */
   beat(): void {
     if (this.#endedAt !== undefined) return
     if (!this.#answered) {
@@ -301,20 +292,8 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     }
     this.#answered = false
     this.#socket.ping()
-    this.#tellHeads()
-  }
-
-  /** Heads that have moved since they were last told; quiet timelines prove nothing new. */
-  #tellHeads(): void {
-    if (this.#feeds === undefined) return
-    const moved: string[] = []
-    for (const [id, feed] of this.#feeds) {
-      const { flushed } = feed.timeline
-      if (flushed === feed.headTold || !feed.isLive) continue
-      feed.headTold = flushed
-      moved.push(`"${id}":${flushed}`)
-    }
-    if (moved.length > 0) this.write(`{"heads":{${moved.join(',')}}}`)
+    const heads = this.#subscriptions?.movedHeads()
+    if (heads !== undefined) this.write(JSON.stringify({ heads }))
   }
 
   sweep(now: number): void {

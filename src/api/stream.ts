@@ -1,18 +1,20 @@
 /**
  * A subscription over HTTP: one path, three forms. A WebSocket if the request asks to become one,
- * Server-Sent Events if it accepts them, else NDJSON, one event a line, which plain `curl -N` shows.
+ * Server-Sent Events if it accepts them, else NDJSON, one event a line, which plain `curl -N`
+ * shows.
  */
 
 import type { Place } from '../chat/access.ts'
 import type { Viewer } from '../chat/sessions.ts'
 import { type Deferred, deferred } from '../clock.ts'
 import { fieldProblem, problem } from '../errors.ts'
-import type { Feed, Reader } from '../live/feed.ts'
+import type { Feed } from '../live/feed.ts'
 import { cursorId, eventStreamFormat, type Format, linesFormat } from '../live/format.ts'
+import type { Reader } from '../live/reader.ts'
 import type { Seq } from '../types.ts'
 import type { Connection, EndCause } from './connections.ts'
-import type { Peer } from './http.ts'
 import type { Call, SubscribeOperation } from './operation.ts'
+import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 
 /** Text that may wait for a reader before a backfill pauses. */

@@ -1,10 +1,10 @@
 /**
- * Who may go where. Every path to a timeline leads through here: a `Place` is both the answer and the
- * permission, so code that has one need not ask again.
+ * Who may go where. Every path to a timeline leads through here: a `Place` is both the answer and
+ * the permission, so code that has one need not ask again.
  *
- * Everyone signed in may read and write every room, without joining. A direct conversation is reached
- * through the other person, so nobody can even name one that is not theirs. An inbox is reached as
- * "mine", and only the server writes to it.
+ * Everyone signed in may read and write every room, without joining. A direct conversation is
+ * reached through the other person, so nobody can even name one that is not theirs. An inbox is
+ * reached as "mine", and only the server writes to it.
  */
 import { problem } from '../errors.ts'
 import type { Label } from '../live/format.ts'

@@ -1,6 +1,6 @@
 /**
- * A bounded map of things that never change once they exist. A miss asks `load`; what does not exist
- * is not remembered, because it may come to be. When full, the oldest entry goes.
+ * A bounded map of things that never change once they exist. A miss asks `load`; what does not
+ * exist is not remembered, because it may come to be. When full, the oldest entry goes.
  */
 export class Cache<T> {
   readonly #entries = new Map<string, T>()

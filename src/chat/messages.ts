@@ -2,9 +2,10 @@
 import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { encodeEvent } from '../events.ts'
-import { Feed, type FeedStart, type Reader } from '../live/feed.ts'
+import { Feed, type FeedStart } from '../live/feed.ts'
 import { labelled } from '../live/format.ts'
 import type { Hub } from '../live/hub.ts'
+import type { Reader } from '../live/reader.ts'
 import type { Store } from '../store/store.ts'
 import type { Id, NewEvent, Seq, StoredEvent } from '../types.ts'
 import type { Place } from './access.ts'
@@ -32,6 +33,8 @@ export interface Cursor {
   before?: Seq | undefined
   after?: Seq | undefined
   around?: Seq | undefined
+  /** The epoch that the seq belongs to; without it, the present one is assumed. */
+  epoch?: string | undefined
 }
 
 export interface Page {
@@ -40,7 +43,9 @@ export interface Page {
   /** Of the first and the last of them; undefined on an empty page. */
   first: Seq | undefined
   last: Seq | undefined
-  /** False if `after` is beyond the head, as after a restored backup: start over. */
+  /**
+   * False, and the page empty, if the cursor is of another epoch or beyond the head: start over.
+   */
   recovered: boolean
 }
 
@@ -60,9 +65,9 @@ export class Messages {
   }
 
   /**
-   * Resolves once the message is committed. It takes its place in line before this returns, so posts
-   * called one after the other are recorded in that order. Rejects with `text_too_long`, `text_blank`,
-   * `key_reused` or any error of `Recorder.record`.
+   * Resolves once the message is committed. It takes its place in line before this returns, so
+   * posts called one after the other are recorded in that order. Rejects with `text_too_long`,
+   * `text_blank`, `key_reused` or any error of `Recorder.record`.
    */
   async post(place: Place, draft: Draft): Promise<Posted> {
     this.#checkText(draft.text)
@@ -74,8 +79,8 @@ export class Messages {
       author: viewer.id,
       body: `{"from":${from},"text":${JSON.stringify(draft.text)}}`,
       at: this.#options.clock.now(),
-      ...(draft.key !== undefined && { key: draft.key }),
-      ...(inbox !== undefined && { inbox }),
+      key: draft.key,
+      inbox,
     }
     const { event, at, replayed } = await this.#options.recorder.record(given)
     return { timeline, seq: event.seq, at, json: labelled(event.json, label), replayed }
@@ -90,9 +95,11 @@ export class Messages {
   }
 
   async list(place: Place, cursor: Cursor, limit: number): Promise<Page> {
-    const events = await this.#read(place, cursor, limit)
-    const { after } = cursor
     const { store } = this.#options
+    const { after, epoch = store.epoch } = cursor
+    if (epoch !== store.epoch)
+      return { events: [], first: undefined, last: undefined, recovered: false }
+    const events = await this.#read(place, cursor, limit)
     let recovered = true
     if (events.length === 0 && after !== undefined && after > 0) {
       const [head = 0] = await store.heads([place.timeline])

@@ -1,6 +1,7 @@
 /**
- * Password hashing: argon2id as OWASP advises (19 MiB, 2 passes, 1 lane), some 10 ms of CPU each. It
- * runs on a few threads behind a bounded queue, so that a rush of sign-ins slows sign-ins, not chat.
+ * Password hashing: argon2id as OWASP advises (19 MiB, 2 passes, 1 lane), some 10 ms of CPU each.
+ * It runs on a few threads behind a bounded queue, so that a rush of sign-ins slows sign-ins, not
+ * chat.
  */
 import { availableParallelism } from 'node:os'
 import { hash, type Options, verify } from '@node-rs/argon2'

@@ -2,9 +2,9 @@
  * The one place that writes events and announces them, in that order: nobody is told of an event
  * before it is committed, and nothing committed goes unannounced.
  *
- * Posts that arrive while a transaction runs wait together and make up the next one, which starts when
- * that one ends (group commit, without a timer). So a lone post pays one fsync and no wait, and ten
- * thousand share one. Batches go one at a time, in order, and so do their announcements.
+ * Posts that arrive while a transaction runs wait together and make up the next one, which starts
+ * when that one ends (group commit, without a timer). So a lone post pays one fsync and no wait,
+ * and ten thousand share one. Batches go one at a time, in order, and so do their announcements.
  */
 import { type Clock, withDeadline } from '../clock.ts'
 import { type Problem, problem } from '../errors.ts'
@@ -109,7 +109,8 @@ export class Recorder {
       metrics.commitTime.observe((clock.monotonicMs() - startedAt) / 1_000)
     } catch (error) {
       metrics.posts.inc({ outcome: 'failed' }, batch.length)
-      log.error({ err: error, events: batch.length }, 'a batch was not committed')
+      const { code, cause } = error as Partial<Problem>
+      log.warn({ code, cause, events: batch.length }, 'a batch was not committed')
       for (const { reject } of batch) reject(error)
     }
   }
@@ -127,14 +128,16 @@ export class Recorder {
       return { event, at: result.event.at, replayed }
     })
     bus.publish(news)
-    let accepted = 0
-    for (const [index, { resolve, reject }] of batch.entries()) {
-      const one = recorded[index]
-      if (one) resolve(one)
-      else reject(problem('key_reused'))
-      if (one && !one.replayed) accepted += 1
+    const counts = { accepted: 0, replayed: 0, key_reused: 0 }
+    for (let i = 0; i < batch.length; i++) {
+      const one = recorded[i]
+      if (one) batch[i]!.resolve(one)
+      else batch[i]!.reject(problem('key_reused'))
+      if (one) counts[one.replayed ? 'replayed' : 'accepted'] += 1
+      else counts.key_reused += 1
     }
-    metrics.posts.inc({ outcome: 'accepted' }, accepted)
-    if (accepted < batch.length) metrics.posts.inc({ outcome: 'replayed' }, batch.length - accepted)
+    metrics.posts.inc({ outcome: 'accepted' }, counts.accepted)
+    if (counts.replayed > 0) metrics.posts.inc({ outcome: 'replayed' }, counts.replayed)
+    if (counts.key_reused > 0) metrics.posts.inc({ outcome: 'key_reused' }, counts.key_reused)
   }
 }

@@ -15,13 +15,17 @@ import type { Users } from './users.ts'
 
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
 const USER_AGENT_CHARS_MAX = 200
-/** A used session is written again once this part of its lifetime has passed: hourly for 30 days. */
+/**
+ * A used session is written again once this part of its lifetime has passed: hourly for 30 days.
+ */
 const TOUCH_PART = 1 / 720
 /** Sessions ended lately, so that one that is just being loaded is not taken for alive. */
 const ENDED_REMEMBERED_MAX = 10_000
 const EXPIRED_DELETED_AT_ONCE = 1_000
 
-/** Someone signed in. One object per session and process; `session.expiresAt` moves as it is used. */
+/**
+ * Someone signed in. One object per session and process; `session.expiresAt` moves as it is used.
+ */
 export interface Viewer {
   readonly user: User
   readonly session: Session
@@ -40,6 +44,7 @@ export interface SessionsOptions {
 
 export class Sessions {
   readonly #options: SessionsOptions
+  /** By the token itself, so that a look-up costs no hash; it is in the request's memory anyway. */
   readonly #byToken = new Map<string, Viewer>()
   readonly #tokenOf = new Map<Id, string>()
   readonly #ended = new Set<Id>()
@@ -74,17 +79,18 @@ export class Sessions {
       expiresAt: now + ttlMs,
     }
     await store.createSession(session)
-    const viewer = this.#remember({ user, session })
+    const viewer = this.#remember(token, { user, session })
     await this.#endSurplus(user.id)
     return { token, viewer }
   }
 
-  /** The viewer with this token, at once if in memory; undefined if it is not or no longer valid. */
+  /**
+   * The viewer with this token, at once if in memory; undefined if it is not or no longer valid.
+   */
   authenticate(token: string): Viewer | undefined | Promise<Viewer | undefined> {
     if (!TOKEN.test(token)) return undefined
-    const tokenHash = digest(token)
-    const viewer = this.#byToken.get(tokenHash)
-    if (viewer === undefined) return this.#load(tokenHash)
+    const viewer = this.#byToken.get(token)
+    if (viewer === undefined) return this.#load(token)
     return this.use(viewer) ? viewer : undefined
   }
 
@@ -140,32 +146,31 @@ export class Sessions {
     await store.deleteExpiredSessions(clock.now(), EXPIRED_DELETED_AT_ONCE)
   }
 
-  async #load(tokenHash: string): Promise<Viewer | undefined> {
+  async #load(token: string): Promise<Viewer | undefined> {
     const { store, users } = this.#options
-    const session = await store.findSession(tokenHash)
+    const session = await store.findSession(digest(token))
     const user = session && (await users.find(session.userId))
     if (session === undefined || user === undefined) return undefined
-    const known = this.#byToken.get(tokenHash) ?? { user, session }
+    const known = this.#byToken.get(token) ?? { user, session }
     if (!this.use(known)) return undefined
-    return this.#remember(known)
+    return this.#remember(token, known)
   }
 
-  #remember(viewer: Viewer): Viewer {
-    const { id, tokenHash } = viewer.session
+  #remember(token: string, viewer: Viewer): Viewer {
     if (this.#byToken.size >= this.#options.cachedMax) {
       const oldest = this.#byToken.values().next()
       if (!oldest.done) this.#forget(oldest.value.session.id)
     }
-    this.#byToken.set(tokenHash, viewer)
-    this.#tokenOf.set(id, tokenHash)
+    this.#byToken.set(token, viewer)
+    this.#tokenOf.set(viewer.session.id, token)
     return viewer
   }
 
   #forget(id: Id): void {
-    const tokenHash = this.#tokenOf.get(id)
-    if (tokenHash === undefined) return
+    const token = this.#tokenOf.get(id)
+    if (token === undefined) return
     this.#tokenOf.delete(id)
-    this.#byToken.delete(tokenHash)
+    this.#byToken.delete(token)
   }
 
   async #endSurplus(user: Id): Promise<void> {

@@ -31,7 +31,10 @@ export class Users {
     return user
   }
 
-  /** The account if name and password fit, else throws the same `wrong_credentials` in the same time. */
+  /**
+   * The account if name and password fit, else throws the same `wrong_credentials` in the same
+   * time.
+   */
   async verify(name: string, password: string): Promise<User> {
     const account = await this.#store.findAccount(name)
     const fits = await this.#passwords.verify(account?.passwordHash, password)

@@ -1,41 +1,27 @@
 /**
- * One subscription's ordered stream. All transports read through this one, so order and recovery are
- * written once. A feed runs in three phases:
+ * One subscription's ordered stream. All transports read through this one, so order and recovery
+ * are written once. A feed runs in three phases:
  *
- * 1. *Backfill.* From its cursor it reads up to the head, from the timeline's tail where that reaches
- *    back far enough, else from the store, at the pace the reader takes it.
- * 2. *Cutover.* When there is nothing left to read it tells the reader so and joins the live readers.
- *    Between the last look at the head and joining nothing is awaited, so no event can slip between.
- * 3. *Live.* The hub writes each flush's frame straight to the reader; the feed itself only waits to
- *    be closed.
+ * 1. *Backfill.* From its cursor it reads up to the head, from the timeline's tail where that
+ *    reaches back far enough, else from the store, at the pace the reader takes it.
+ * 2. *Cutover.* When there is nothing left to read it tells the reader so and joins the live
+ *    readers. Between the last look at the head and joining nothing is awaited, so no event can
+ *    slip between.
+ * 3. *Live.* The hub writes each flush's frame straight to the reader; the feed itself only waits
+ *    to be closed.
  *
  * A reader that does not keep up is ended by its transport and resumes from its cursor; in no phase
  * is an event left out.
  */
 import type { Seq, TimelineId } from '../types.ts'
 import type { LiveEvent } from './bus.ts'
-import { type Format, slices } from './format.ts'
+import { slices } from './format.ts'
 import type { Hub } from './hub.ts'
-import type { LiveTimeline } from './timeline.ts'
+import type { Reader } from './reader.ts'
+import type { LiveFeed, LiveTimeline } from './timeline.ts'
 
 /** Events taken from the tail at a time, so that one long backfill leaves room for others. */
 const STEP_EVENTS = 256
-
-/** A transport's end of a feed: a WebSocket (with many feeds) or a stream. */
-export interface Reader {
-  readonly format: Format
-  /**
-   * Takes a frame, always. False means that the reader should not be given more of a backfill until
-   * `drained`. A reader too far behind ends itself.
-   */
-  write(frame: string): boolean
-  /** Resolves when more may be written, and at once if the reader has ended. */
-  drained(): Promise<void>
-  /** The backfill is over; everything up to `seq` has been written. */
-  caughtUp(timeline: TimelineId, seq: Seq): void
-  /** The feed cannot go on: the reader should come back later. */
-  failed(error: unknown): void
-}
 
 export interface FeedStart {
   timeline: TimelineId
@@ -45,7 +31,7 @@ export interface FeedStart {
   epoch?: string | undefined
 }
 
-export class Feed {
+export class Feed implements LiveFeed {
   readonly reader: Reader
   readonly timeline: LiveTimeline
   /** The timeline's head when this feed was opened. */
@@ -64,15 +50,25 @@ export class Feed {
   /** Finds out where to start. Nothing is written to the reader before `start`. */
   static async open(hub: Hub, start: FeedStart, reader: Reader): Promise<Feed> {
     const timeline = await hub.open(start.timeline)
-    return new Feed(hub, timeline, start, reader)
+    const { after = 0 } = start
+    // History is read from the store, so its reader may know an event before this node has heard of
+    // it.
+    const head = after > timeline.head ? await hub.storedHead(timeline) : timeline.head
+    return new Feed(hub, timeline, head, start, reader)
   }
 
-  private constructor(hub: Hub, timeline: LiveTimeline, start: FeedStart, reader: Reader) {
+  private constructor(
+    hub: Hub,
+    timeline: LiveTimeline,
+    head: Seq,
+    start: FeedStart,
+    reader: Reader,
+  ) {
     const { after, epoch } = start
     this.#hub = hub
     this.timeline = timeline
     this.reader = reader
-    this.head = timeline.head
+    this.head = head
     const sameEpoch = epoch === undefined || epoch === hub.epoch
     this.recovered = after === undefined || (sameEpoch && after <= this.head)
     this.#cursor = this.recovered && after !== undefined ? after : this.head

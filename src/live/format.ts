@@ -1,6 +1,6 @@
 /**
- * How events become bytes for one kind of reader. A format is shared: all readers of a timeline whose
- * format has the same `key` get the very same text, made once a flush.
+ * How events become bytes for one kind of reader. A format is shared: all readers of a timeline
+ * whose format has the same `key` get the very same text, made once a flush.
  */
 import { placed } from '../events.ts'
 import type { Id, Seq, TimelineId } from '../types.ts'

@@ -9,8 +9,8 @@
  * 3. *Flush.* For each timeline on the list, one frame for each format, with all events gathered,
  *    is handed to every live reader. Then feeds that were joining become live.
  *
- * Only step 1 raises `head` and only step 3 raises `flushed`, in order and without holes. That is why
- * a live reader needs no cursor of its own: it stands at `flushed`.
+ * Only step 1 raises `head` and only step 3 raises `flushed`, in order and without holes. That is
+ * why a live reader needs no cursor of its own: it stands at `flushed`.
  */
 import type { Clock } from '../clock.ts'
 import { encodeEvent } from '../events.ts'
@@ -60,8 +60,8 @@ export class Hub {
   }
 
   /**
-   * The timeline with a known head, kept until `release`. Rejects if the store cannot be read. The bus
-   * is opened before the head is read: an event is then either below the head or on its way.
+   * The timeline with a known head, kept until `release`. Rejects if the store cannot be read. The
+   * bus is opened before the head is read: an event is then either below the head or on its way.
    */
   async open(id: TimelineId): Promise<LiveTimeline> {
     let timeline = this.#timelines.get(id)
@@ -86,6 +86,17 @@ export class Hub {
     if (timeline.users > 0) return
     this.#options.bus.close(timeline.id)
     this.#timelines.delete(timeline.id)
+  }
+
+  /** The head in the log, which this node may be about to hear of. Releases it if it rejects. */
+  async storedHead(timeline: LiveTimeline): Promise<Seq> {
+    try {
+      const [head = 0] = await this.#options.store.heads([timeline.id])
+      return Math.max(head, timeline.head)
+    } catch (error) {
+      this.release(timeline)
+      throw error
+    }
   }
 
   async #readHead(timeline: LiveTimeline): Promise<void> {

@@ -4,8 +4,14 @@
  */
 import type { Seq, TimelineId } from '../types.ts'
 import type { LiveEvent } from './bus.ts'
-import type { Feed } from './feed.ts'
+import type { Reader } from './reader.ts'
 import { Tail, type TailLimits } from './tail.ts'
+
+/** What the hub needs of a feed: where to write, and whom to let in after a flush. */
+export interface LiveFeed {
+  readonly reader: Reader
+  join(): void
+}
 
 export class LiveTimeline {
   readonly id: TimelineId
@@ -25,9 +31,9 @@ export class LiveTimeline {
   /** Feeds and openings that need this timeline; at 0 it goes. */
   users = 0
   /** Feeds that stand exactly at `flushed`. */
-  readonly live = new Set<Feed>()
+  readonly live = new Set<LiveFeed>()
   /** Feeds past `flushed`, waiting for the next flush to become live. */
-  joining: Feed[] = []
+  joining: LiveFeed[] = []
 
   constructor(id: TimelineId, limits: TailLimits) {
     this.id = id

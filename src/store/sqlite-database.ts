@@ -4,37 +4,29 @@
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { Account, Id, NewEvent, Room, Session, TimelineId } from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
+import {
+  type AppendRow,
+  KEY_REUSED,
+  NUMBERS_PER_EVENT,
+  RECORDED,
+  REPLAYED,
+} from './sqlite-batch.ts'
 import type { NamePage, Range } from './store.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
 const SQLITE_VERSION_MIN = '3.51.3'
+/** What `PRAGMA synchronous` calls FULL. */
+const SYNCHRONOUS_FULL = 2
 /** Pages of WAL before they are copied into the database: 16 MiB at 4 KiB a page. */
 const WAL_PAGES = 4_096
 const CACHE_KIB = 32_768
 /** Timelines whose head the writer remembers between batches. */
 const HEADS_CACHED_MAX = 100_000
-
-/** One event on its way to the worker. The order is that of the columns of `events`. */
-export type AppendRow = [
-  timeline: TimelineId,
-  type: string,
-  author: Id,
-  at: number,
-  body: string,
-  key: string | null,
-  inbox: TimelineId | null,
-]
-
-/** Four numbers an event come back from `append`: outcome, seq, at, seq in the inbox (or 0). */
-export const NUMBERS_PER_EVENT = 4
-export const RECORDED = 0
-export const REPLAYED = 1
-export const KEY_REUSED = 2
 
 interface Head {
   seq: number
@@ -60,17 +52,15 @@ export class SqliteDatabase {
 
   /** Opens for writing: takes the folder's lock, checks the file, brings the schema up to date. */
   static openWriter(folder: string): SqliteDatabase {
-    mkdirSync(folder, { recursive: true })
+    refuseOldSqlite(sqliteVersion())
+    makeFolder(folder)
     const lock = takeLock(folder)
     const path = join(folder, 'parley.db')
     const db = new Database(path, { create: true, strict: true })
     try {
-      refuseOldSqlite(db)
       db.run('PRAGMA busy_timeout = 2000')
       quickCheck(db, path)
-      db.run('PRAGMA journal_mode = WAL')
-      // FULL syncs the WAL at every commit: an acknowledged post survives a power cut.
-      db.run('PRAGMA synchronous = FULL')
+      makeDurable(db, path)
       db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
       migrate(db, path)
     } catch (error) {
@@ -85,6 +75,11 @@ export class SqliteDatabase {
 
   private constructor(db: Database) {
     this.#db = db
+  }
+
+  /** What SQLite says it does, whatever it was told. */
+  durability(): { journalMode: string; synchronous: number } {
+    return durabilityOf(this.#db)
   }
 
   epoch(): string {
@@ -109,7 +104,7 @@ export class SqliteDatabase {
   }
 
   #appendOne(row: AppendRow, results: Float64Array, index: number): void {
-    const [timeline, type, author, at, body, key, inbox] = row
+    const [timeline, type, author, at, key, inbox, body] = row
     const offset = index * NUMBERS_PER_EVENT
     const head = this.#head(timeline)
     const seq = head.seq + 1
@@ -129,7 +124,7 @@ export class SqliteDatabase {
   }
 
   #appendInboxEntry(row: AppendRow, inbox: TimelineId, seq: number, at: number): number {
-    const [timeline, type, author, , body] = row
+    const [timeline, type, author, , , , body] = row
     const head = this.#head(inbox)
     const event: NewEvent = { timeline, type, author, at, body }
     this.#statement('INSERT INTO events VALUES (?, ?, ?, NULL, ?, ?, NULL)').run(
@@ -290,7 +285,10 @@ export class SqliteDatabase {
     }
   }
 
+  /** A statement that is not finalized keeps SQLite's connection, its files and its WAL. */
   close(): void {
+    for (const statement of this.#statements.values()) statement.finalize()
+    this.#statements.clear()
     this.#db.close()
     this.#lock?.close()
   }
@@ -309,11 +307,12 @@ export class SqliteDatabase {
 
   /** A page of a list sorted by `key`, whose alias in the result is the column's own. */
   #page(select: string, key: string, { prefix, after, backwards, limit }: NamePage) {
-    // Keys are compared as bytes, and no UTF-8 text is above U+10FFFF.
-    const where = `${key} >= ? AND ${key} < ? AND ${key} ${backwards ? '<' : '>'} ?`
+    const end = afterPrefix(prefix)
+    const inPrefix = `${key} >= ?${end === undefined ? '' : ` AND ${key} < ?`}`
     const order = `ORDER BY ${key} ${backwards ? 'DESC' : 'ASC'} LIMIT ?`
-    const sql = `${select} WHERE ${where} ${order}`
-    const rows = this.#all(sql, prefix, `${prefix}\u{10ffff}`, after, limit)
+    const sql = `${select} WHERE ${inPrefix} AND ${key} ${backwards ? '<' : '>'} ? ${order}`
+    const bounds = end === undefined ? [prefix] : [prefix, end]
+    const rows = this.#all(sql, ...bounds, after, limit)
     return backwards ? rows.reverse() : rows
   }
 
@@ -342,9 +341,35 @@ const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
 
+/**
+ * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that
+ * of code points; undefined if there is none.
+ */
+function afterPrefix(prefix: string): string | undefined {
+  const points = [...prefix]
+  while (points.at(-1) === '\u{10ffff}') points.pop()
+  const last = points.pop()?.codePointAt(0)
+  if (last === undefined) return undefined
+  // Surrogates are no code points of their own.
+  return points.join('') + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1)
+}
+
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
   return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
+}
+
+function makeFolder(folder: string): void {
+  try {
+    // Password hashes and private messages are in there.
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    accessSync(folder, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw new Error(
+      `The data folder ${folder} cannot be made or written (${(error as Error).message}). Choose ` +
+        'another one with DATA_DIR, or give this user the right to write there.',
+    )
+  }
 }
 
 /**
@@ -365,8 +390,25 @@ function takeLock(folder: string): Database {
   }
 }
 
-function refuseOldSqlite(db: Database): void {
-  const { version } = db.query('SELECT sqlite_version() AS version').get() as { version: string }
+/** Asked of an empty database, because ours may be damaged. */
+function sqliteVersion(): string {
+  const db = new Database(':memory:')
+  const [row] = ask<{ version: string }>(db, 'SELECT sqlite_version() AS version')
+  db.close()
+  return row!.version
+}
+
+/** The rows of a statement that is needed once. */
+function ask<Row>(db: Database, sql: string): Row[] {
+  const statement = db.prepare<Row, []>(sql)
+  try {
+    return statement.all()
+  } finally {
+    statement.finalize()
+  }
+}
+
+export function refuseOldSqlite(version: string): void {
   if (Bun.semver.order(version, SQLITE_VERSION_MIN) < 0)
     throw new Error(
       `This runtime has SQLite ${version}; Parley needs ${SQLITE_VERSION_MIN} or newer, because ` +
@@ -374,11 +416,31 @@ function refuseOldSqlite(db: Database): void {
     )
 }
 
+/**
+ * FULL syncs the WAL at every commit, so an acknowledged post survives a power cut. SQLite does not
+ * fail when it cannot do as it is told, as with a WAL on a network's file system: so it is asked.
+ */
+function makeDurable(db: Database, path: string): void {
+  db.run('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const { journalMode, synchronous } = durabilityOf(db)
+  if (journalMode !== 'wal' || synchronous !== SYNCHRONOUS_FULL)
+    throw new Error(
+      `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}", with ` +
+        `synchronous = ${synchronous}. Put DATA_DIR on a local disk.`,
+    )
+}
+
+function durabilityOf(db: Database): { journalMode: string; synchronous: number } {
+  const [mode] = ask<{ journal_mode: string }>(db, 'PRAGMA journal_mode')
+  const [sync] = ask<{ synchronous: number }>(db, 'PRAGMA synchronous')
+  return { journalMode: mode!.journal_mode, synchronous: sync!.synchronous }
+}
+
 function quickCheck(db: Database, path: string): void {
   let found: string
   try {
-    const rows = db.query('PRAGMA quick_check(5)').values() as [string][]
-    found = rows.map(([row]) => row).join('; ')
+    const rows = ask<{ quick_check: string }>(db, 'PRAGMA quick_check(5)')
+    found = rows.map((row) => row.quick_check).join('; ')
   } catch (error) {
     found = (error as Error).message
   }
@@ -390,18 +452,17 @@ function quickCheck(db: Database, path: string): void {
 }
 
 function migrate(db: Database, path: string): void {
-  const { user_version: from } = db.query('PRAGMA user_version').get() as { user_version: number }
+  const from = ask<{ user_version: number }>(db, 'PRAGMA user_version')[0]!.user_version
   if (from > sqliteMigrations.length)
     throw new Error(
       `The database ${path} has schema version ${from}, newer than this Parley knows ` +
         `(${sqliteMigrations.length}). Run the newer Parley, or restore an older backup.`,
     )
-  for (let version = from; version < sqliteMigrations.length; version++)
-    db.transaction(() => {
-      db.run(sqliteMigrations[version]!)
-      db.run(`PRAGMA user_version = ${version + 1}`)
-    }).immediate()
-  db.query("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING").run(
-    randomBytes(9).toString('base64url'),
-  )
+  for (let version = from; version < sqliteMigrations.length; version++) {
+    const step = `${sqliteMigrations[version]}; PRAGMA user_version = ${version + 1}`
+    // If it fails, whoever opens the database closes it again, which rolls back.
+    db.run(`BEGIN IMMEDIATE; ${step}; COMMIT`)
+  }
+  const epoch = randomBytes(9).toString('base64url')
+  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [epoch])
 }

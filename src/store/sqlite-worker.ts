@@ -2,7 +2,8 @@
  * The thread a SQLite connection lives in. Calls come in as `[id, method, args]` and go out as
  * `[id, error, result]`, in the order they came: the next one starts when the last one ends.
  */
-import { type AppendRow, SqliteDatabase } from './sqlite-database.ts'
+import { unpackBatch } from './sqlite-batch.ts'
+import { SqliteDatabase } from './sqlite-database.ts'
 
 declare const self: Worker
 
@@ -22,7 +23,7 @@ const methods: Record<string, (...args: never[]) => unknown> = {
       role === 'writer' ? SqliteDatabase.openWriter(folder) : SqliteDatabase.openReader(folder)
     return database.epoch()
   },
-  append: (rows: string) => database.append(JSON.parse(rows) as AppendRow[]),
+  append: (rest: string, bodies: string) => database.append(unpackBatch(rest, bodies)),
 }
 
 self.onmessage = ({ data }: MessageEvent<Call>) => {

@@ -7,7 +7,7 @@ import { withDeadline } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { NewEvent, StoredEvent, TimelineId } from '../types.ts'
-import { type AppendRow, KEY_REUSED, NUMBERS_PER_EVENT, RECORDED } from './sqlite-database.ts'
+import { KEY_REUSED, NUMBERS_PER_EVENT, packBatch, RECORDED } from './sqlite-batch.ts'
 import type { Answer, Failure, Role } from './sqlite-worker.ts'
 import type { Appended, Store, StoreOptions } from './store.ts'
 
@@ -38,8 +38,8 @@ function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string
   return {
     epoch,
     append: async (batch) => {
-      const rows = JSON.stringify(batch.map(toRow))
-      return readAppended(batch, await writer.call<Float64Array>('append', rows))
+      const numbers = await writer.call<Float64Array>('append', ...packBatch(batch))
+      return readAppended(batch, numbers)
     },
     list: async (...args) => JSON.parse(await reader.call<string>('list', ...args)),
     heads: (timelines) => reader.call('heads', timelines),
@@ -68,11 +68,6 @@ function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string
       await writer.close()
     },
   }
-}
-
-function toRow(event: NewEvent): AppendRow {
-  const { timeline, type, author, at, body, key = null, inbox = null } = event
-  return [timeline, type, author, at, body, key, inbox]
 }
 
 function readAppended(batch: readonly NewEvent[], numbers: Float64Array): Appended[] {

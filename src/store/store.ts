@@ -7,17 +7,18 @@
  * - **Durable.** A promise of a writing method resolves after the change is committed and fsynced,
  *   and never before. If it rejects with `storage_full` or `store_unavailable` nothing was changed;
  *   with `outcome_unknown` the change may or may not have happened.
- * - **Atomic.** A batch given to `append` is one transaction: all of it or nothing. An event and its
- *   inbox entry are never apart.
- * - **Ordered, gapless.** A timeline's head is raised in the transaction that inserts its events, so
- *   seqs have no holes and readers see no seq before all lower ones. Within a batch, events of one
- *   timeline get their seqs in the order given. The caller sends one batch at a time.
+ * - **Atomic.** A batch given to `append` is one transaction: all of it or nothing. An event and
+ *   its inbox entry are never apart.
+ * - **Ordered, gapless.** A timeline's head is raised in the transaction that inserts its events,
+ *   so seqs have no holes and readers see no seq before all lower ones. Within a batch, events of
+ *   one timeline get their seqs in the order given. The caller sends one batch at a time.
  * - **Once.** (timeline, author, key) is unique for ever, within a batch and across batches.
- * - **Monotonic time.** `at` never decreases along a timeline, whatever the caller's clock says.
+ * - **Monotonic time.** `at` never decreases along a timeline, whatever the caller's clock says. An
+ *   inbox entry has no time of its own: it carries its message's.
  * - **Read your writes.** A read begun after a write resolved sees it.
  *
- * Errors are `Problem`s of the table in `errors.ts`. A failure after which the disk's state cannot be
- * known (a failed fsync) is not returned: it ends the process through `onFatal`.
+ * Errors are `Problem`s of the table in `errors.ts`. A failure after which the disk's state cannot
+ * be known (a failed fsync) is not returned: it ends the process through `onFatal`.
  */
 import type {
   Account,
@@ -40,7 +41,9 @@ export type Appended =
   /** The key was used before for something else; nothing was stored. */
   | { outcome: 'key_reused' }
 
-/** Which events of a timeline: the `limit` first ones after `after`, or the last before `before`. */
+/**
+ * Which events of a timeline: the `limit` first ones after `after`, or the last before `before`.
+ */
 export type Range = { after: Seq; limit: number } | { before: Seq; limit: number }
 
 /** A page of a list that is sorted by `sortKey`: items after the one whose key is `after`. */

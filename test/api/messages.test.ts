@@ -181,7 +181,7 @@ describe.each(kinds)('reading a %s', (kind) => {
     ['after=1&around=1', 'conflicting_cursors'],
     ['before=1&around=1', 'conflicting_cursors'],
     ['order=desc', 'unknown_field'],
-    ['after=1&after=2', 'bad_path'],
+    ['after=1&after=2', 'duplicate_parameter'],
     ['after=%zz', 'bad_path'],
     ['after=%ff', 'bad_path'],
     ['__proto__=1', 'unknown_field'],
@@ -196,7 +196,11 @@ describe.each(kinds)('reading a %s', (kind) => {
     const beyond = await ada.fetch(`${path}?after=${Number.MAX_SAFE_INTEGER}`)
     expect(await beyond.json()).toEqual([])
     expect(beyond.headers.get('parley-recovered')).toBe('false')
-    const fitting = await ada.fetch(`${path}?after=0`)
+    const foreign = await ada.fetch(`${path}?after=0&epoch=another`)
+    expect(await foreign.json()).toEqual([])
+    expect(foreign.headers.get('parley-recovered')).toBe('false')
+    const epoch = foreign.headers.get('parley-epoch')
+    const fitting = await ada.fetch(`${path}?after=0&epoch=${epoch}`)
     expect(fitting.headers.get('parley-recovered')).toBeNull()
     expect(fitting.headers.get('parley-epoch')).toBe(beyond.headers.get('parley-epoch'))
   })

@@ -136,6 +136,7 @@ const asks: Record<string, () => Promise<[Ask, number][]> | [Ask, number][]> = {
     [{ path: '/ws' }, 426],
     [{ path: '/ws', headers: { authorization: 'Bearer x' } }, 401],
   ],
+  home: async () => [[{ path: '/' }, 307]],
   isAlive: () => [[{ path: '/healthz', as: null }, 200]],
   isReady: () => [[{ path: '/readyz', as: null }, 200]],
   readMetrics: () => [[{ path: '/metrics', as: null }, 200]],
@@ -201,7 +202,7 @@ async function send(name: string, { path, json, headers = {}, as = ada }: Ask) {
   const type = json === undefined ? {} : { 'content-type': 'application/json' }
   const body = json === undefined ? {} : { body: JSON.stringify(json) }
   const all = { ...authorization, ...type, ...headers } as Record<string, string>
-  return fetch(server.url + path, { method, headers: all, ...body })
+  return fetch(server.url + path, { method, headers: all, redirect: 'manual', ...body })
 }
 
 /** The body as its declared type is: one line of a stream of lines, else all there is. */

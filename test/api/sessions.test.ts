@@ -1,4 +1,6 @@
-/** A session's end ends all that was held open with it, within a second, and nothing else. */
+/**
+ * A session's end ends everything that was held open with it, within a second, and nothing else.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { type Message, type Person, ServerProcess, signIn, signUp, within } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'

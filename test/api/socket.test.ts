@@ -1,4 +1,6 @@
-/** The WebSocket's protocol: signing in, operations in order, errors, and what comes unasked. */
+/**
+ * The WebSocket's protocol: signing in, operations and their order, errors, and what comes unasked.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { newName, type Person, ServerProcess, signUp, until, within } from '../harness.ts'
 import { Socket } from '../live.ts'

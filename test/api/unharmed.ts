@@ -40,7 +40,9 @@ export class Target {
     return `Host: ${host}\r\nAuthorization: Bearer ${this.ada.token}\r\n`
   }
 
-  /** The beginning of a post to the room; its length or encoding and its body are to come. */
+  /**
+   * The beginning of a post to the room; its length or encoding, and its body, are still to come.
+   */
   get postHead(): string {
     const type = 'Content-Type: application/json\r\n'
     return `POST ${this.place}/messages HTTP/1.1\r\n${this.headers}${type}`

@@ -1,6 +1,6 @@
 /**
- * The schema of the embedded store, as steps that only go forward. Step N runs in a transaction that
- * also sets `user_version` to N. A step that has been released is never edited.
+ * The schema of the embedded store, as steps that only go forward. Step N runs in a transaction
+ * that also sets `user_version` to N. A step that has been released is never edited.
  *
  * Tables are STRICT and WITHOUT ROWID: a row lives in the B-tree of its primary key, so a page of
  * history is one range scan. `events` has no other index on its hot path than the one that makes

@@ -1,0 +1,54 @@
+/**
+ * What a load needs before it begins: accounts, sign-ins, a room. Not measured, so plain `fetch`.
+ */
+
+/** Enough that no single session is special; each costs two password hashes. */
+const USERS = 8
+const PASSWORD = 'correct horse battery staple'
+
+/** Signs up users and returns their tokens. */
+export function signUpUsers(url: string, count = USERS): Promise<string[]> {
+  return Promise.all(Array.from({ length: count }, (_, i) => signUp(url, `bench-${i}`)))
+}
+
+async function signUp(url: string, name: string): Promise<string> {
+  const account = { name, password: PASSWORD }
+  await send(`${url}/users`, { method: 'POST', json: account })
+  const { token } = await send<{ token: string }>(`${url}/sessions`, {
+    method: 'POST',
+    json: account,
+  })
+  return token
+}
+
+export async function createRoom(url: string, token: string): Promise<string> {
+  const { id } = await send<{ id: string }>(`${url}/rooms`, {
+    method: 'POST',
+    token,
+    json: { name: 'bench' },
+  })
+  return id
+}
+
+/** The seq of the room's last message, as the server tells it. */
+export async function readHead(url: string, token: string, path: string): Promise<number> {
+  const { head } = await send<{ head: number }>(url + path, { token })
+  return head
+}
+
+async function send<T>(
+  url: string,
+  { method = 'GET', token = '', json }: { method?: string; token?: string; json?: unknown },
+): Promise<T> {
+  const response = await fetch(url, {
+    method,
+    headers: {
+      ...(token !== '' && { authorization: `Bearer ${token}` }),
+      ...(json !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(json !== undefined && { body: JSON.stringify(json) }),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${response.status} from ${method} ${url}: ${text}`)
+  return JSON.parse(text)
+}

@@ -1,0 +1,93 @@
+/**
+ * CPU and memory of the server and of the generator, as the system counts them, and how much of
+ * their cores went to somebody else.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import type { Cores } from './machine.ts'
+
+/** Fixed on Linux, whatever the kernel's own tick. */
+const TICKS_PER_S = 100
+
+export interface ProcessUsage {
+  /** Of all its threads, user and system, since it started. */
+  cpuSeconds: number
+  /** Resident memory. What the kernel keeps for sockets is not in it. */
+  rssBytes: number
+}
+
+/** From `/proc`; from `ps` where there is none. */
+export function readUsage(pid: number): ProcessUsage {
+  try {
+    return {
+      cpuSeconds: parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8')),
+      rssBytes: parseStatus(readFileSync(`/proc/${pid}/status`, 'utf8')),
+    }
+  } catch {
+    const { stdout } = spawnSync('ps', ['-o', 'rss=,time=', '-p', String(pid)])
+    return parsePs(stdout.toString())
+  }
+}
+
+/** `utime` and `stime`; the second field, the name, may itself hold blanks and brackets. */
+export function parseStat(stat: string): number {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
+}
+
+export function parseStatus(status: string): number {
+  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1]) * 1_024
+}
+
+/** `12345 [[dd-]hh:]mm:ss[.cc]` */
+export function parsePs(line: string): ProcessUsage {
+  const [rss = '', time = ''] = line.trim().split(/\s+/)
+  const [clock = '', days = '0'] = time.split('-').reverse()
+  const seconds = clock.split(':').reduce((sum, part) => sum * 60 + Number(part), 0)
+  return { rssBytes: Number(rss) * 1_024, cpuSeconds: Number(days) * 86_400 + seconds }
+}
+
+/**
+ * Seconds a core has spent on processes, and on other guests of the same host. Interrupts are left
+ * out: those of the loopback are our own doing.
+ */
+export function parseCoreStat(stat: string, core: number): number {
+  const line = stat.split('\n').find((one) => one.startsWith(`cpu${core} `)) ?? ''
+  const [, user, nice, system, , , , , steal] = line.split(' ').map(Number)
+  return (user! + nice! + system! + steal!) / TICKS_PER_S
+}
+
+export interface Used {
+  seconds: number
+  serverCpuS: number
+  generatorCpuS: number
+  serverRssBytes: number
+  /** The share (0 to 1) of a core of ours, the server's or the generator's, that others had. */
+  disturbed: number
+}
+
+/** Starts counting; the function returned tells what has been used since. */
+export function startUsage(serverPid: number, cores: Cores | undefined): () => Used {
+  const startedAt = performance.now()
+  const before = readUsage(serverPid).cpuSeconds
+  const own = process.cpuUsage()
+  const busyBefore = readBusy(cores)
+  return () => {
+    const seconds = (performance.now() - startedAt) / 1_000
+    const { cpuSeconds, rssBytes } = readUsage(serverPid)
+    const { user, system } = process.cpuUsage(own)
+    const serverCpuS = cpuSeconds - before
+    const generatorCpuS = (user + system) / 1e6
+    const ours = [serverCpuS, generatorCpuS]
+    const others = readBusy(cores).map((busy, i) => busy - busyBefore[i]! - ours[i]!)
+    const disturbed = Math.max(0, ...others.map((othersS) => othersS / seconds))
+    return { seconds, serverCpuS, generatorCpuS, serverRssBytes: rssBytes, disturbed }
+  }
+}
+
+/** Of the server's core and of the generator's. */
+function readBusy(cores: Cores | undefined): number[] {
+  if (cores === undefined) return []
+  const stat = readFileSync('/proc/stat', 'utf8')
+  return [cores.server, cores.generator].map((core) => parseCoreStat(stat, core))
+}

@@ -1,0 +1,212 @@
+/**
+ * A hub with everything around it made of paper: a log that answers late or not at all, a bus that
+ * rings when the test says so, readers that stall. Time passes in turns of the event loop.
+ */
+import { expect } from 'bun:test'
+import type { Bus, LiveEvent } from '../../src/live/bus.ts'
+import { Feed, type FeedStart } from '../../src/live/feed.ts'
+import type { Format } from '../../src/live/format.ts'
+import { Hub, liveEvent } from '../../src/live/hub.ts'
+import type { Reader } from '../../src/live/reader.ts'
+import type { TailLimits } from '../../src/live/tail.ts'
+import { createLog } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import type { Range, Store } from '../../src/store/store.ts'
+import type { Seq, StoredEvent } from '../../src/types.ts'
+import { firstSeqs } from '../contracts/store-home.ts'
+
+export const ROOM = 'rRRRRRRRRRRRRRRRR'
+
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Lets turns pass until it holds; fails if it never does. */
+export async function eventually(holds: () => boolean, what: string, turnsMax = 20_000) {
+  for (let i = 0; i < turnsMax; i++) {
+    if (holds()) return
+    await turn()
+  }
+  throw new Error(`never: ${what}`)
+}
+
+export class World {
+  readonly log: StoredEvent[] = []
+  readonly hub: Hub
+  /** Turns a read takes; the answer is what was there when it began, or when it ended. */
+  readTurns = 0
+  answersLate = false
+  /** How many of the next reads fail. */
+  failures = 0
+  reads = 0
+  /** Which timelines the bus was told to bring. */
+  readonly opened = new Set<string>()
+
+  constructor(tail: TailLimits = { eventsMax: 8, bytesMax: 100_000 }) {
+    const store = {
+      epoch: 'E1',
+      list: (timeline: string, range: Range) => this.#read(() => this.#list(timeline, range)),
+      heads: (ids: string[]) =>
+        this.#read(() => ids.map((id) => (id === ROOM ? this.log.length : 0))),
+    } as unknown as Store
+    const bus = {
+      open: (id: string) => void this.opened.add(id),
+      close: (id: string) => void this.opened.delete(id),
+    } as unknown as Bus
+    this.hub = new Hub({
+      ...{ store, bus, tail, tickMsMax: 0, log: createLog('silent'), metrics: createMetrics() },
+      // Standing still, so that each flush comes with the next turn.
+      clock: { now: () => 0, monotonicMs: () => 0 },
+    })
+  }
+
+  #list(timeline: string, range: Range): StoredEvent[] {
+    if (timeline !== ROOM || !('after' in range)) return []
+    return this.log.slice(range.after, range.after + range.limit)
+  }
+
+  async #read<T>(look: () => T): Promise<T> {
+    this.reads += 1
+    const early = look()
+    for (let i = 0; i < this.readTurns; i++) await turn()
+    if (this.failures > 0) {
+      this.failures -= 1
+      throw new Error('the store is away')
+    }
+    return this.answersLate ? look() : early
+  }
+
+  get head(): Seq {
+    return this.log.length
+  }
+
+  /** Commits events and tells nobody. */
+  commit(count: number): LiveEvent[] {
+    const news = firstSeqs(count).map((n) => {
+      const seq = this.head + n
+      const body = `{"text":"${seq}"}`
+      return { timeline: ROOM, seq, type: 'message', author: 'u', at: seq, body }
+    })
+    this.log.push(...news)
+    return news.map(liveEvent)
+  }
+
+  /** The bus brings these. */
+  ring(events: readonly LiveEvent[]): void {
+    this.hub.events(events)
+  }
+
+  /** Commits and tells, as the recorder does. */
+  post(count = 1): void {
+    this.ring(this.commit(count))
+  }
+
+  async follow(
+    start: Omit<FeedStart, 'timeline'> = {},
+    reader: PaperReader = new PaperReader(),
+  ): Promise<PaperReader> {
+    const feed = await Feed.open(this.hub, { timeline: ROOM, ...start }, reader)
+    reader.began(feed, start)
+    feed.start()
+    return reader
+  }
+}
+
+/** Frames are lists of seqs, the texts checked on the way. */
+export function seqsFormat(key: string, made: () => void = () => {}): Format {
+  return {
+    key,
+    frame: (timeline, events) => {
+      complainUnless(timeline === ROOM && events.length > 0, `a frame of ${timeline}`)
+      made()
+      for (const { seq, json } of events)
+        complainUnless(JSON.parse(json).text === `${seq}`, `${json} at ${seq}`)
+      return JSON.stringify(events.map(({ seq }) => seq))
+    },
+  }
+}
+
+/**
+ * What readers have complained of. A feed takes whatever a reader throws for a reason to end it, so
+ * complaints are kept here, for the test to look at when it ends.
+ */
+export const complaints: string[] = []
+
+function complainUnless(holds: boolean, what: string): void {
+  if (!holds) complaints.push(what)
+}
+
+/** A reader that notes what it is given, and complains of a hole, a repetition, or disturbance. */
+export class PaperReader implements Reader {
+  readonly format: Format
+  readonly seqs: Seq[] = []
+  readonly caughtUpAt: Seq[] = []
+  feed!: Feed
+  failure: unknown
+  closed = false
+  /** What a frame is answered with, from the first one on; then always true. */
+  readonly #answers: boolean[]
+  #start = 0
+  #wake: (() => void) | undefined
+
+  constructor(format = seqsFormat('seqs'), answers: readonly boolean[] = []) {
+    this.format = format
+    this.#answers = [...answers]
+  }
+
+  began(feed: Feed, { after, epoch }: Omit<FeedStart, 'timeline'>): void {
+    this.feed = feed
+    expect(feed.recovered).toBe(
+      after === undefined || (after <= feed.head && (epoch ?? 'E1') === 'E1'),
+    )
+    this.#start = feed.recovered && after !== undefined ? after : feed.head
+  }
+
+  get cursor(): Seq {
+    return this.seqs.at(-1) ?? this.#start
+  }
+
+  write(frame: string): boolean {
+    complainUnless(!this.closed, `${frame} after closing`)
+    for (const seq of JSON.parse(frame) as Seq[]) {
+      complainUnless(seq === this.cursor + 1, `${seq} after ${this.cursor}`)
+      this.seqs.push(seq)
+    }
+    return this.#answers.shift() ?? true
+  }
+
+  get stalled(): boolean {
+    return this.#wake !== undefined
+  }
+
+  drained(): Promise<void> {
+    if (this.closed) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  drain(): void {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+
+  caughtUp(timeline: string, seq: Seq): void {
+    complainUnless(timeline === ROOM, `caught up in ${timeline}`)
+    complainUnless(!this.closed, 'caught up after closing')
+    complainUnless(seq === this.cursor, `caught up at ${seq} with ${this.cursor}`)
+    this.caughtUpAt.push(seq)
+  }
+
+  failed(error: unknown): void {
+    complainUnless(!this.closed, 'failed after closing')
+    this.failure = error
+    this.close()
+  }
+
+  close(): void {
+    this.closed = true
+    this.feed.close()
+    this.drain()
+  }
+}
