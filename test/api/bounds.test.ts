@@ -110,7 +110,7 @@ describe('connections of one user', () => {
 })
 
 describe('rates', () => {
-  test('posts: the burst passes, told how much is left; then 429 until the time is over', async () => {
+  test('posts: the burst passes, told how much is left; then 429 until it refills', async () => {
     const server = await ServerProcess.start({
       rateLimits: 'on',
       postsBurstMax: 5,
@@ -247,7 +247,7 @@ describe('the frames of one socket that wait', () => {
   })
 })
 
-test('a handshake without a token costs nothing of anybody’s, but has to sign in in time', async () => {
+test('a WebSocket opened without a token has to sign in in time: 4408', async () => {
   const server = await ServerProcess.start({ authTimeoutMs: 200 })
   try {
     const { host } = new URL(server.url)

@@ -28,7 +28,7 @@ test('equal passwords have different hashes', async () => {
   expect(await passwords.hash('the same')).not.toBe(await passwords.hash('the same'))
 })
 
-test('at the limit of the queue all are served; one more is refused, and nobody else suffers', async () => {
+test('at the limit of the queue all are served; one more is refused, alone', async () => {
   const passwords = passwordsWith({ concurrency: 1, queueMax: 3 })
   // One is being hashed, three wait, the fifth is too many.
   const accepted = [1, 2, 3, 4].map(() => outcome(passwords.hash('a password')))

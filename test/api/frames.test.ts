@@ -193,7 +193,7 @@ describe('what is no operation', () => {
 /** One thing that happens: a frame comes in, or the nth of what is under way comes to its end. */
 type Step = { op: 'post' | 'slow' | 'ping' } | { ends: number }
 
-test('whatever comes in and ends when, effects are in order, alone where due, and complete', async () => {
+test('whatever comes and ends when: effects are in order, alone where due, complete', async () => {
   const step: fc.Arbitrary<Step> = fc.oneof(
     fc.record({ op: fc.constantFrom('post' as const, 'slow' as const, 'ping' as const) }),
     fc.record({ ends: fc.nat(1_000) }),

@@ -47,7 +47,7 @@ test('whoever is behind is answered at once, with everything missed', async () =
   expect(ms).toBeLessThan(2_000)
 })
 
-test('whoever is at the head waits for the next message, in a room, from a person, in the inbox', async () => {
+test('who is at the head waits for what is next: in rooms, from people, in the inbox', async () => {
   const room = `/room/${(await ada.createRoom()).id}`
   const eve = await signUp(server.url)
   await ada.post(room, 'before')
@@ -78,7 +78,7 @@ test('when nothing comes the answer is empty, once the time is up and not before
   expect(none).toBeLessThan(900)
 })
 
-test('a cursor beyond the head is told so at once instead of waiting for what cannot come', async () => {
+test('a cursor beyond the head is told so at once: what it waits for cannot come', async () => {
   const place = `/room/${(await ada.createRoom()).id}`
   const [response, ms] = await timed(bob.fetch(`${place}/messages?after=5&wait=60`))
   expect(response.headers.get('parley-recovered')).toBe('false')

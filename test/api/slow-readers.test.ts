@@ -35,7 +35,7 @@ async function postUntilDropped(place: string, cause: string): Promise<void> {
   )
 }
 
-test('a WebSocket that is not read is closed with 4008; others miss nothing; it resumes', async () => {
+test('a WebSocket that is not read is closed; others miss nothing; it resumes whole', async () => {
   const room = await ada.createRoom()
   const place = `/room/${room.id}`
   const good = await Socket.of(ada, `${place}/subscribe`)

@@ -193,7 +193,7 @@ describe('order', () => {
     socket.close()
   })
 
-  test('a thousand posts in flight stand in the order sent, also to rooms never seen before', async () => {
+  test('a thousand posts in flight stand in the order sent, in rooms not in memory', async () => {
     const rooms = await Promise.all([1, 2, 3, 4].map(() => newRoom()))
     // A fresh process has none of the rooms in memory, so their look-ups take a while.
     await server.stop()

@@ -205,7 +205,7 @@ test('a WebSocket on the path is subscribed from its first frame', async () => {
   for (const one of [socket, lost]) one.close()
 })
 
-test('whoever joins a busy room gets everything once and in order, over every transport', async () => {
+test('who joins a busy room gets everything once and in order, over every transport', async () => {
   const place = await newPlace(0)
   const room = place.split('/')[2]!
   const total = 1_500

@@ -95,7 +95,7 @@ test('the server restarts: told to come back, and nothing is missed or seen twic
   again.close()
 })
 
-test('an answer that was lost on the way: the same key posts once, also after a restart', async () => {
+test('an answer lost on the way: the same key posts once, also after a crash', async () => {
   const { id } = await ada.createRoom()
   const place = `/room/${id}`
   const first = await ada.post(place, 'did this arrive?', 'k1')

@@ -39,7 +39,7 @@ test('whoever follows a room sees what others post, without joining', async () =
   for (const each of [socket, direct, lines, sse]) each.close()
 })
 
-test('people meet: one opens a room, the others find it by name, and all see one conversation', async () => {
+test('people meet: one opens a room, others find it by name, all see one talk', async () => {
   const eve = await signUp(server.url)
   const opened = await ada.createRoom('Früh am Morgen')
   const found: Room[] = []
