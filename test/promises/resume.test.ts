@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { deferred } from '../../src/clock.ts'
 import type { Seen } from '../checker.ts'
-import { type Message, type Person, ServerProcess, signUp, until } from '../harness.ts'
+import { type Message, type Person, type Room, ServerProcess, signUp, until } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
 import { follow, Run, roomSpot, type Spot, VIAS } from './run.ts'
 
@@ -77,6 +77,9 @@ test('from every seq, over every transport, a reader gets exactly the rest', asy
     }
   })
   await Promise.all(streamed)
+  // A slow machine may have followed everything before much was posted.
+  const arrived = async () => (await bob.get<Room>(spot.path)).head > EVENTS + 20
+  await until(arrived, 'twenty more posts arrive')
   run.stopping = true
   await posting
   const head = (await run.log(ada, spot.path)).length
