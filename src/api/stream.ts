@@ -19,6 +19,12 @@ import type { Responder } from './respond.ts'
 
 /** Text that may wait for a reader before a backfill pauses. */
 const BACKFILL_CHARS = 262_144
+/**
+ * A stream passes its text on only between turns, so one big flush may go over the limit for a
+ * moment even if the reader is fast. It may go over for a sweep, and never by more than this
+ * factor.
+ */
+const BURST = 4
 /** How long an `EventSource` waits before it comes back, in milliseconds. */
 const RETRY_MS = 2_000
 
@@ -144,6 +150,8 @@ class StreamConnection implements Connection, Reader {
   #feed: Feed | undefined
   #drained: Deferred<void> | undefined
   #stalledSince: number | undefined
+  /** Too much was waiting at the last sweep. */
+  #over = false
   #ended = false
 
   constructor(viewer: Viewer, words: Words, limits: { bytesMax: number; stallMsMax: number }) {
@@ -182,14 +190,18 @@ class StreamConnection implements Connection, Reader {
   write(frame: string): boolean {
     if (this.#ended) return true
     this.#controller.enqueue(frame)
-    const room = this.#controller.desiredSize ?? 0
     // Unread text grows without bound otherwise: the runtime never refuses any.
-    if (BACKFILL_CHARS - room > this.#limits.bytesMax) this.end('too_slow')
-    return room > 0
+    if (this.#waiting() > this.#limits.bytesMax * BURST) this.end('too_slow')
+    return this.#waiting() < BACKFILL_CHARS
+  }
+
+  /** Characters that the runtime has not taken yet. */
+  #waiting(): number {
+    return BACKFILL_CHARS - (this.#controller.desiredSize ?? BACKFILL_CHARS)
   }
 
   drained(): Promise<void> {
-    if (this.#ended || (this.#controller.desiredSize ?? 0) > 0) return Promise.resolve()
+    if (this.#ended || this.#waiting() < BACKFILL_CHARS) return Promise.resolve()
     this.#drained ??= deferred()
     return this.#drained.promise
   }
@@ -208,9 +220,13 @@ class StreamConnection implements Connection, Reader {
   }
 
   sweep(now: number): void {
-    if ((this.#controller.desiredSize ?? 1) > 0) this.#stalledSince = undefined
+    const waiting = this.#waiting()
+    if (waiting < BACKFILL_CHARS) this.#stalledSince = undefined
     else this.#stalledSince ??= now
-    if (now - (this.#stalledSince ?? now) > this.#limits.stallMsMax) this.end('too_slow')
+    const wasOver = this.#over
+    this.#over = waiting > this.#limits.bytesMax
+    const stalled = now - (this.#stalledSince ?? now) > this.#limits.stallMsMax
+    if (stalled || (wasOver && this.#over)) this.end('too_slow')
   }
 
   /** A stream has no close code: the client sees the end and comes back, and then hears why. */

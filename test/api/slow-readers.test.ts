@@ -124,3 +124,21 @@ test('who no longer answers pings is cut after two of them, though the room is b
     await hasty.stopAndForget()
   }
 })
+
+test('a burst larger than the limit does not cut a stream whose reader keeps up', async () => {
+  const room = await ada.createRoom()
+  const place = `/room/${room.id}`
+  const before = await dropped('too_slow')
+  const streams = [
+    await Stream.open(ada, `${place}/subscribe`),
+    await Stream.sse(ada, `${place}/subscribe`),
+  ]
+  const texts = Array.from({ length: 120 }, (_, i) => `${i} ${'x'.repeat(16_000)}`)
+  await Promise.all(texts.map((one) => ada.post(place, one)))
+  for (const stream of streams) {
+    const seen = await stream.events.count(texts.length, 'the whole burst')
+    expect(seen.map(({ seq }) => seq)).toEqual(texts.map((_, i) => i + 1))
+    stream.close()
+  }
+  expect(await dropped('too_slow')).toBe(before)
+}, 20_000)
