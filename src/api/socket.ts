@@ -304,7 +304,7 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     }
     if (this.viewer === undefined && now - this.#openedAt > config.authTimeoutMs)
       return this.end('no_auth_in_time')
-    // A ping may push the rest of a backfill's frame into the kernel, where it is as unread as before.
+    // A ping may push the rest of a backfill into the kernel, where it is as unread as before.
     const waiting = this.#drained !== undefined || this.#socket.buffered() > 0
     if (!waiting) this.#stalledSince = Number.POSITIVE_INFINITY
     else this.#stalledSince = Math.min(this.#stalledSince, now)
