@@ -1,6 +1,6 @@
 /**
- * A TCP connection that speaks just enough HTTP and WebSocket to misbehave: it stops reading, and it
- * never answers a ping.
+ * A TCP connection that speaks just enough HTTP and WebSocket to misbehave: it stops reading, and
+ * never answers a ping. It keeps all that came, so that a test may look for holes afterwards.
  */
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket as TcpSocket } from 'node:net'
@@ -32,7 +32,7 @@ export class RawConnection {
     tcp.on('close', () => this.#closed.resolve())
   }
 
-  /** Sends a GET with this person's token and these headers, and waits for the answer's first bytes. */
+  /** Sends a GET with this person's token, and waits for the first bytes of the answer. */
   static async get(
     person: Person,
     path: string,

@@ -1,6 +1,6 @@
 /**
- * Readers that misbehave: they stop reading, or are gone without a word. They are ended, memory stays
- * bounded, everyone else is served, and whoever was too slow resumes whole.
+ * Readers that misbehave: they stop reading, or are gone without a word. They are ended, memory
+ * stays bounded, everyone else is served, and whoever was too slow resumes whole.
  */
 import { afterEach, expect, test } from 'bun:test'
 import { type Person, ServerProcess, signUp, until, within } from '../harness.ts'
@@ -77,7 +77,7 @@ test('readers that stop reading are cut off, cost little memory, and resume whol
   for (const each of well) each.close()
 }, 60_000)
 
-/** Twelve readers, a third on each transport, that have read the beginning and then nothing more. */
+/** Twelve readers, a third on each transport, that read the beginning and then nothing more. */
 async function stalled(reader: Person, path: string) {
   const open = async (isSocket: boolean, opening: Promise<RawConnection>) => {
     const connection = await opening
@@ -131,7 +131,7 @@ test('a reader of a quiet room that takes no bytes at all is ended after a while
   slow.destroy()
 })
 
-test('a peer that answers no ping is reaped within three heartbeats, also while it is sent to', async () => {
+test('a peer that answers no ping is reaped within three heartbeats, busy or not', async () => {
   const heartbeatMs = 400
   server = await ServerProcess.start({ heartbeatMs, closeGraceMs: 200 })
   const [ada, bob] = [await signUp(server.url), await signUp(server.url)]
