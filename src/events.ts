@@ -1,6 +1,6 @@
 /**
  * How an event looks as JSON text. Encoding happens once per event and process; whatever differs
- * from reader to reader (`room`, `user`) is added to the finished text by `placed`.
+ * from reader to reader (`room`, `user`) is the label, put in at the end.
  */
 import type { Id, NewEvent, Seq, StoredEvent } from './types.ts'
 
@@ -16,15 +16,29 @@ export function isoTime(ms: number): string {
 /** Under load a millisecond has many events, and writing a time costs more than finding it here. */
 const lastTime = { ms: Number.NaN, text: '' }
 
-/** The shared text of an event: `{"seq":42,"type":"message","at":"…","from":{…},"text":"…"}`. */
-export function encodeEvent(event: Omit<StoredEvent, 'timeline'>): string {
+/** What tells a reader of one timeline alone where an event stands: nothing in an inbox. */
+export type Label = { field: 'room' | 'user'; id: Id } | null
+
+/**
+ * `{"seq":42,"type":"message","at":"…","from":{…},"text":"…"}`, with `"room":"…"` or `"user":"…"`
+ * at its end if there is a label.
+ */
+export function encodeEvent(event: Omit<StoredEvent, 'timeline'>, label: Label = null): string {
   const time = event.author === null ? '' : `"at":"${isoTime(event.at)}",`
-  return `{"seq":${event.seq},"type":"${event.type}",${time}${event.body.slice(1)}`
+  const start = `{"seq":${event.seq},"type":"${event.type}",${time}`
+  return label === null
+    ? start + event.body.slice(1)
+    : `${start}${event.body.slice(1, -1)}${ending(label)}`
 }
 
-/** Adds one field to an encoded event. `id` is an id of ours and needs no escaping. */
-export function placed(json: string, field: 'room' | 'user', id: Id): string {
-  return `${json.slice(0, -1)},"${field}":"${id}"}`
+/** Adds the label to an event that is encoded already. */
+export function labelled(json: string, label: Label): string {
+  return label === null ? json : `${json.slice(0, -1)}${ending(label)}`
+}
+
+/** Ids are ours and need no escaping. */
+function ending({ field, id }: NonNullable<Label>): string {
+  return `,"${field}":"${id}"}`
 }
 
 /**
@@ -32,7 +46,8 @@ export function placed(json: string, field: 'room' | 'user', id: Id): string {
  * receiver sees it, so `user` is the author.
  */
 export function inboxBody(event: NewEvent, seq: Seq, at: number): string {
-  return `{"message":${placed(encodeEvent({ ...event, seq, at }), 'user', event.author)}}`
+  const label: Label = { field: 'user', id: event.author }
+  return `{"message":${encodeEvent({ ...event, seq, at }, label)}}`
 }
 
 /** The type of every inbox entry. */

@@ -65,7 +65,7 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
     ...operations,
     ...createServiceOperations({
       checkReady: () => checkReady(store, draining.now),
-      metrics: () => readMetrics(metrics, chat),
+      metrics: () => readMetrics(metrics, chat, responder),
       ...lazyDocuments(() => all, socketOperations),
     }),
   ]
@@ -153,7 +153,8 @@ function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
   }
 }
 
-function readMetrics(metrics: Metrics, chat: Chat): Promise<string> {
+function readMetrics(metrics: Metrics, chat: Chat, responder: Responder): Promise<string> {
+  responder.report()
   const { user, system } = process.cpuUsage()
   metrics.cpu.reset()
   metrics.cpu.inc((user + system) / 1e6)

@@ -191,7 +191,7 @@ async function readBody(request: Request, bytesMax: number): Promise<Record<stri
   if (!/^application\/json\s*(;|$)/i.test(headers.get('content-type') ?? ''))
     throw problem('wrong_content_type')
   const tooLarge = () => problem('body_too_large', { detail: `The limit is ${bytesMax} bytes.` })
-  if (Number(headers.get('content-length') ?? 0) > bytesMax) throw tooLarge()
+  if (Number(headers.get('content-length')) > bytesMax) throw tooLarge()
   let bytes: Uint8Array
   try {
     bytes = await request.bytes()

@@ -41,7 +41,7 @@ const COLON = 0x3a
 
 /** One pass over a text known to be JSON: how deep it is, and whether a key comes twice. */
 function refuseDoubtful(text: string): void {
-  const keys: (Set<string> | null)[] = []
+  const keys: (Keys | null)[] = []
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE: {
@@ -52,7 +52,7 @@ function refuseDoubtful(text: string): void {
       }
       case 0x7b: // {
       case 0x5b: // [
-        keys.push(text.charCodeAt(at) === 0x7b ? new Set() : null)
+        keys.push(text.charCodeAt(at) === 0x7b ? new Keys() : null)
         if (keys.length > DEPTH_MAX) throw problem('body_too_deep')
         break
       case 0x7d: // }
@@ -67,14 +67,27 @@ function refuseString(
   text: string,
   start: number,
   end: number,
-  keys: Set<string> | null | undefined,
+  keys: Keys | null | undefined,
 ): void {
   const raw = text.slice(start + 1, end)
   const string = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
   if (!string.isWellFormed()) throw problem('body_lone_surrogate')
   if (!keys || !isKey(text, end)) return
-  if (keys.has(string)) throw problem('body_duplicate_key', { field: string.slice(0, 64) })
-  keys.add(string)
+  if (!keys.add(string)) throw problem('body_duplicate_key', { field: string.slice(0, 64) })
+}
+
+/** The keys of one object. Most have one or two, for which a set would be a waste. */
+class Keys {
+  #first: string | undefined
+  #others: Set<string> | undefined
+
+  /** False if it is there already. */
+  add(key: string): boolean {
+    if (this.#first === undefined) this.#first = key
+    else if (key === this.#first || this.#others?.has(key)) return false
+    else (this.#others ??= new Set()).add(key)
+    return true
+  }
 }
 
 /** The index of the quote that closes the string opened at `start`. */

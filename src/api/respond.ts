@@ -19,8 +19,8 @@ export class Responder {
   readonly #corsOrigins: ReadonlySet<string>
   readonly #log: Log
   readonly #metrics: Metrics
-  /** Counters by status: finding one by its label costs more than counting. */
-  readonly #counters = new Map<number, { inc(): void }>()
+  /** Responses by status since the last report. */
+  readonly #counts = new Map<number, number>()
 
   constructor(config: Config, log: Log, metrics: Metrics) {
     this.#log = log
@@ -78,13 +78,15 @@ export class Responder {
     return problem('internal')
   }
 
+  /** Plain numbers until somebody asks: finding a counter by its label costs more than counting. */
   #count(status: number): void {
-    let counter = this.#counters.get(status)
-    if (counter === undefined) {
-      counter = this.#metrics.requests.labels(String(status))
-      this.#counters.set(status, counter)
-    }
-    counter.inc()
+    this.#counts.set(status, (this.#counts.get(status) ?? 0) + 1)
+  }
+
+  /** Moves the counts into the metrics; to be called before those are read. */
+  report(): void {
+    for (const [status, count] of this.#counts) this.#metrics.requests.inc({ status }, count)
+    this.#counts.clear()
   }
 
   /**

@@ -7,7 +7,7 @@
  * reached as "mine", and only the server writes to it.
  */
 import { problem } from '../errors.ts'
-import type { Label } from '../live/format.ts'
+import type { Label } from '../events.ts'
 import type { Id, TimelineId, User } from '../types.ts'
 import { directTimeline, inboxTimeline } from './ids.ts'
 import type { Rooms } from './rooms.ts'

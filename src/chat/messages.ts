@@ -3,7 +3,6 @@ import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { encodeEvent } from '../events.ts'
 import { Feed, type FeedStart } from '../live/feed.ts'
-import { labelled } from '../live/format.ts'
 import type { Hub } from '../live/hub.ts'
 import type { Reader } from '../live/reader.ts'
 import type { Store } from '../store/store.ts'
@@ -82,8 +81,8 @@ export class Messages {
       key: draft.key,
       inbox,
     }
-    const { event, at, replayed } = await this.#options.recorder.record(given)
-    return { timeline, seq: event.seq, at, json: labelled(event.json, label), replayed }
+    const { event, replayed } = await this.#options.recorder.record(given)
+    return { timeline, seq: event.seq, at: event.at, json: encodeEvent(event, label), replayed }
   }
 
   #checkText(text: string): void {
@@ -106,7 +105,7 @@ export class Messages {
       recovered = after <= head
     }
     return {
-      events: events.map((event) => labelled(encodeEvent(event), place.label)),
+      events: events.map((event) => encodeEvent(event, place.label)),
       first: events[0]?.seq,
       last: events.at(-1)?.seq,
       recovered,
@@ -132,7 +131,7 @@ export class Messages {
     const { store } = this.#options
     const [event] = await store.list(place.timeline, { after: seq - 1, limit: 1 })
     if (event?.seq !== seq) throw problem('no_such_message')
-    return labelled(encodeEvent(event), place.label)
+    return encodeEvent(event, place.label)
   }
 
   /** A feed of the place, not yet started. The caller closes it. */

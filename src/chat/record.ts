@@ -13,12 +13,11 @@ import { liveEvent } from '../live/hub.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Appended, Store } from '../store/store.ts'
-import type { NewEvent } from '../types.ts'
+import type { NewEvent, StoredEvent } from '../types.ts'
 
 export interface Recorded {
   /** The event as it stands in its timeline; of a replay, the original. */
-  event: LiveEvent
-  at: number
+  event: StoredEvent
   replayed: boolean
 }
 
@@ -121,11 +120,11 @@ export class Recorder {
     const news: LiveEvent[] = []
     const recorded = results.map((result): Recorded | null => {
       if (result.outcome === 'key_reused') return null
-      const event = liveEvent(result.event)
-      const replayed = result.outcome === 'replayed'
-      if (!replayed) news.push(event)
-      if (!replayed && result.inboxEntry !== null) news.push(liveEvent(result.inboxEntry))
-      return { event, at: result.event.at, replayed }
+      const { event } = result
+      if (result.outcome === 'replayed') return { event, replayed: true }
+      news.push(liveEvent(event))
+      if (result.inboxEntry !== null) news.push(liveEvent(result.inboxEntry))
+      return { event, replayed: false }
     })
     bus.publish(news)
     const counts = { accepted: 0, replayed: 0, key_reused: 0 }

@@ -2,8 +2,8 @@
  * How events become bytes for one kind of reader. A format is shared: all readers of a timeline
  * whose format has the same `key` get the very same text, made once a flush.
  */
-import { placed } from '../events.ts'
-import type { Id, Seq, TimelineId } from '../types.ts'
+import { type Label, labelled } from '../events.ts'
+import type { Seq, TimelineId } from '../types.ts'
 import type { LiveEvent } from './bus.ts'
 
 /** Text in one frame; a single event may be larger than that. */
@@ -14,13 +14,6 @@ export interface Format {
   readonly key: string
   /** `events` are ascending, contiguous, at least one. */
   frame(timeline: TimelineId, events: readonly LiveEvent[]): string
-}
-
-/** Adds what tells a single-timeline reader where it is: nothing for an inbox. */
-export type Label = { field: 'room' | 'user'; id: Id } | null
-
-export function labelled(json: string, label: Label): string {
-  return label === null ? json : placed(json, label.field, label.id)
 }
 
 function labelKey(label: Label): string {

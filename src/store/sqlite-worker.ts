@@ -1,6 +1,7 @@
 /**
- * The thread a SQLite connection lives in. Calls come in as `[id, method, args]` and go out as
- * `[id, error, result]`, in the order they came: the next one starts when the last one ends.
+ * The thread a SQLite connection lives in. Calls come in as `[id, method, args]`, batches of events
+ * as one string, and all go out as `[id, error, result]`, in the order they came: the next one
+ * starts when the last one ends.
  */
 import { unpackBatch } from './sqlite-batch.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
@@ -17,23 +18,28 @@ export type Answer = [id: number, failure: Failure | null, result: unknown]
 
 let database: SqliteDatabase
 
-const methods: Record<string, (...args: never[]) => unknown> = {
-  open(role: Role, folder: string) {
-    database =
-      role === 'writer' ? SqliteDatabase.openWriter(folder) : SqliteDatabase.openReader(folder)
-    return database.epoch()
-  },
-  append: (rest: string, bodies: string) => database.append(unpackBatch(rest, bodies)),
+function open(role: Role, folder: string): string {
+  database =
+    role === 'writer' ? SqliteDatabase.openWriter(folder) : SqliteDatabase.openReader(folder)
+  return database.epoch()
 }
 
-self.onmessage = ({ data }: MessageEvent<Call>) => {
+self.onmessage = ({ data }: MessageEvent<Call | string>) => {
+  if (typeof data === 'string') {
+    const { id, rows } = unpackBatch(data)
+    return answer(id, 'append', () => database.append(rows))
+  }
   const [id, method, args] = data
+  answer(id, method, () => {
+    if (method === 'open') return open(...(args as Parameters<typeof open>))
+    const call = database[method as keyof SqliteDatabase] as (...all: unknown[]) => unknown
+    return call.apply(database, args)
+  })
+}
+
+function answer(id: number, method: string, work: () => unknown): void {
   try {
-    const own = methods[method]
-    const result = own
-      ? own(...(args as never[]))
-      : (database[method as keyof SqliteDatabase] as (...args: unknown[]) => unknown)(...args)
-    self.postMessage([id, null, result] satisfies Answer)
+    self.postMessage([id, null, work()] satisfies Answer)
   } catch (error) {
     self.postMessage([id, failureOf(error, method), undefined] satisfies Answer)
   }

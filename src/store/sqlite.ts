@@ -8,7 +8,7 @@ import { problem } from '../errors.ts'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { NewEvent, StoredEvent, TimelineId } from '../types.ts'
 import { KEY_REUSED, NUMBERS_PER_EVENT, packBatch, RECORDED } from './sqlite-batch.ts'
-import type { Answer, Failure, Role } from './sqlite-worker.ts'
+import type { Answer, Call, Failure, Role } from './sqlite-worker.ts'
 import type { Appended, Store, StoreOptions } from './store.ts'
 
 export interface SqliteOptions extends StoreOptions {
@@ -37,10 +37,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
 function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string): Store {
   return {
     epoch,
-    append: async (batch) => {
-      const numbers = await writer.call<Float64Array>('append', ...packBatch(batch))
-      return readAppended(batch, numbers)
-    },
+    append: async (batch) => readAppended(batch, await writer.append(batch)),
     list: async (...args) => JSON.parse(await reader.call<string>('list', ...args)),
     heads: (timelines) => reader.call('heads', timelines),
 
@@ -129,14 +126,18 @@ class DatabaseThread {
   }
 
   /**
-   * `append` waits without a limit here, because what was committed must be announced however late;
-   * its callers have a limit of their own. Any other call rejects after `timeoutMs`.
+   * Waits without a limit, because what was committed must be announced however late; its callers
+   * have a limit of their own. The numbers are those of `SqliteDatabase.append`.
    */
+  append(batch: readonly NewEvent[]): Promise<Float64Array> {
+    return this.#post((id) => packBatch(id, batch))
+  }
+
+  /** Rejects after `timeoutMs`, or at once if too many calls wait. */
   call<T>(method: string, ...args: unknown[]): Promise<T> {
     if (this.#waiting.size >= this.#options.queueMax)
       return Promise.reject(problem('overloaded', { retryAfterS: 1 }))
     const answer = this.#send<T>(method, args)
-    if (method === 'append') return answer
     const code = this.#role === 'writer' ? 'outcome_unknown' : 'overloaded'
     return withDeadline(answer, this.#options.timeoutMs, () => problem(code, { retryAfterS: 1 }))
   }
@@ -157,10 +158,14 @@ class DatabaseThread {
   }
 
   #send<T>(method: string, args: unknown[]): Promise<T> {
+    return this.#post((id) => [id, method, args])
+  }
+
+  #post<T>(message: (id: number) => Call | string): Promise<T> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage([id, method, args])
+      this.#worker.postMessage(message(id))
     })
   }
 

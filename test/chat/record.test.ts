@@ -4,6 +4,7 @@ import { Recorder, type RecorderOptions } from '../../src/chat/record.ts'
 import { type Deferred, deferred, systemClock } from '../../src/clock.ts'
 import { problem } from '../../src/errors.ts'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
+import { liveEvent } from '../../src/live/hub.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Appended, Store } from '../../src/store/store.ts'
@@ -90,10 +91,10 @@ test('nothing is announced or acknowledged before it is committed', async () => 
 
   desk.commit(batch)
 
-  const { event, at, replayed } = await posted
-  expect([event.seq, at, replayed]).toEqual([1, 1_000, false])
+  const { event, replayed } = await posted
+  expect([event.seq, event.at, replayed]).toEqual([1, 1_000, false])
   // By the time the author knows, everyone has been told.
-  expect(desk.announced).toEqual([event])
+  expect(desk.announced).toEqual([liveEvent(event)])
 })
 
 test('a batch that was not committed is announced to nobody, and each of its posts refused', async () => {
