@@ -115,12 +115,17 @@ export class SqliteDatabase {
     if (changes === 0) {
       const original = this.#byKey(timeline, author, key)
       const same = original.type === type && original.body === body
-      results.set([same ? REPLAYED : KEY_REUSED, original.seq, original.at, 0], offset)
+      results[offset] = same ? REPLAYED : KEY_REUSED
+      results[offset + 1] = original.seq
+      results[offset + 2] = original.at
       return
     }
     this.#raise(timeline, head, time)
     const inboxSeq = inbox === null ? 0 : this.#appendInboxEntry(row, inbox, seq, time)
-    results.set([RECORDED, seq, time, inboxSeq], offset)
+    results[offset] = RECORDED
+    results[offset + 1] = seq
+    results[offset + 2] = time
+    results[offset + 3] = inboxSeq
   }
 
   #appendInboxEntry(row: AppendRow, inbox: TimelineId, seq: number, at: number): number {
