@@ -102,7 +102,7 @@ export const settings = {
   ),
   framesBurstMax: integer(5_000, 1, 1e9, 'Frames one WebSocket may send at once.'),
   signUpsPerMinuteMax: integer(60, 1, 1e9, 'Sign-ups from one address, on average.'),
-  signUpsBurstMax: integer(100, 1, 1e9, 'Sign-ups from one address at once.'),
+  signUpsBurstMax: integer(1_000, 1, 1e9, 'Sign-ups from one address at once.'),
   failuresPerNameMax: integer(
     30,
     1,
