@@ -7,6 +7,7 @@ import { problem } from '../errors.ts'
 import { isoTime } from '../events.ts'
 import { type Format, socketFormat } from '../live/format.ts'
 import type { Reader } from '../live/reader.ts'
+import type { Turns } from '../live/turns.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import { getViewer } from './auth.ts'
@@ -265,6 +266,10 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     if (sent === 0 || this.#socket.buffered() > this.#options.config.slowReaderBytesMax)
       this.end('too_slow')
     return false
+  }
+
+  get turns(): Turns | undefined {
+    return this.#subscriptions?.turns
   }
 
   drained(): Promise<void> {

@@ -3,6 +3,7 @@ import type { Place } from '../chat/access.ts'
 import { problem } from '../errors.ts'
 import type { Feed } from '../live/feed.ts'
 import type { Reader } from '../live/reader.ts'
+import { Turns } from '../live/turns.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import type { Api } from './operation.ts'
@@ -14,6 +15,8 @@ export interface Start {
 }
 
 export class Subscriptions {
+  /** Of the backfills: all of them write to the one socket. */
+  readonly turns = new Turns()
   readonly #api: Api & { metrics: Metrics }
   readonly #reader: Reader
   readonly #feeds = new Map<TimelineId, Feed>()

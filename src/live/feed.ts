@@ -96,14 +96,12 @@ export class Feed implements LiveFeed {
 
   async #run(): Promise<void> {
     // Phase 1
-    while (this.#cursor < this.timeline.head) {
-      const events =
-        this.timeline.tail.after(this.#cursor, STEP_EVENTS) ??
-        (await this.#hub.read(this.timeline.id, this.#cursor))
-      if (events.length === 0) throw new Error(`events after ${this.#cursor} are missing`)
-      for (const slice of slices(events)) {
-        if (this.#closed) return
-        if (!this.#write(slice)) await this.reader.drained()
+    while (!this.#closed && this.#cursor < this.timeline.head) {
+      const endTurn = await this.reader.turns?.take()
+      try {
+        await this.#step()
+      } finally {
+        endTurn?.()
       }
     }
     if (this.#closed) return
@@ -126,6 +124,19 @@ export class Feed implements LiveFeed {
     if (this.#cursor < timeline.flushed)
       for (const slice of slices(timeline.tail.after(this.#cursor) ?? [])) this.#write(slice)
     timeline.live.add(this)
+  }
+
+  /** The next page of the backfill. Resolves when the reader is ready for more. */
+  async #step(): Promise<void> {
+    if (this.#closed) return
+    const events =
+      this.timeline.tail.after(this.#cursor, STEP_EVENTS) ??
+      (await this.#hub.read(this.timeline.id, this.#cursor))
+    if (events.length === 0) throw new Error(`events after ${this.#cursor} are missing`)
+    for (const slice of slices(events)) {
+      if (this.#closed) return
+      if (!this.#write(slice)) await this.reader.drained()
+    }
   }
 
   #write(events: readonly LiveEvent[]): boolean {

@@ -1,0 +1,100 @@
+/** Many feeds behind one reader: their backfills take turns. */
+import { expect, test } from 'bun:test'
+import { systemClock } from '../../src/clock.ts'
+import { createLocalBus } from '../../src/live/bus-local.ts'
+import { Feed } from '../../src/live/feed.ts'
+import { socketFormat } from '../../src/live/format.ts'
+import { Hub } from '../../src/live/hub.ts'
+import type { Reader } from '../../src/live/reader.ts'
+import { Turns } from '../../src/live/turns.ts'
+import { createLog } from '../../src/log.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import type { Range, Store } from '../../src/store/store.ts'
+import type { StoredEvent } from '../../src/types.ts'
+import { until } from '../harness.ts'
+
+const FEEDS = 20
+const EVENTS = 500
+
+/**
+ * A log of `EVENTS` events in every timeline, which notes how many pages are being read at once.
+ */
+class Log {
+  reading = 0
+  readingMost = 0
+
+  async list(timeline: string, range: Range): Promise<StoredEvent[]> {
+    this.reading += 1
+    this.readingMost = Math.max(this.readingMost, this.reading)
+    await new Promise((resolve) => setImmediate(resolve))
+    this.reading -= 1
+    const after = 'after' in range ? range.after : 0
+    const count = Math.min(range.limit, EVENTS - after)
+    return Array.from({ length: count }, (_, i) => {
+      const seq = after + i + 1
+      return { timeline, seq, type: 'message', author: 'ada', at: 0, body: '{"text":"x"}' }
+    })
+  }
+
+  heads = async (timelines: readonly string[]) => timelines.map(() => EVENTS)
+}
+
+/**
+ * Backfills all of the feeds; tells how many pages were read at once and what each timeline got.
+ */
+async function backfill(turns: Turns | undefined) {
+  const log = new Log()
+  const hub = new Hub({
+    store: log as unknown as Store,
+    bus: createLocalBus(),
+    clock: systemClock,
+    log: createLog('silent'),
+    metrics: createMetrics(),
+    tail: { eventsMax: 10, bytesMax: 10_000 },
+    tickMsMax: 0,
+  })
+  const seen = new Map<string, number[]>()
+  let caughtUp = 0
+  const reader: Reader = {
+    format: socketFormat,
+    turns,
+    write(frame) {
+      const { timeline, events } = JSON.parse(frame)
+      const seqs = seen.get(timeline) ?? []
+      seen.set(timeline, [...seqs, ...events.map(({ seq }: { seq: number }) => seq)])
+      return false
+    },
+    drained: () => new Promise((resolve) => setImmediate(resolve)),
+    caughtUp: () => void (caughtUp += 1),
+    failed: (error) => expect(error).toBeUndefined(),
+  }
+  for (let i = 0; i < FEEDS; i++)
+    (await Feed.open(hub, { timeline: `room-${i}`, after: 0 }, reader)).start()
+  await until(() => caughtUp === FEEDS, 'all have caught up')
+  return { most: log.readingMost, seen }
+}
+
+test('one page is read at a time, and everyone gets everything', async () => {
+  const { most, seen } = await backfill(new Turns())
+  expect(most).toBe(1)
+  const all = Array.from({ length: EVENTS }, (_, i) => i + 1)
+  expect([...seen.values()]).toEqual(Array.from({ length: FEEDS }, () => all))
+})
+
+test('without turns many would be read at once: the test above means something', async () => {
+  expect((await backfill(undefined)).most).toBeGreaterThan(1)
+})
+
+test('turns come in the order asked for, each when the one before has ended', async () => {
+  const turns = new Turns()
+  const order: string[] = []
+  const take = async (name: string) => {
+    const end = await turns.take()
+    order.push(`${name} begins`)
+    await new Promise((resolve) => setImmediate(resolve))
+    order.push(`${name} ends`)
+    end()
+  }
+  await Promise.all([take('a'), take('b')])
+  expect(order).toEqual(['a begins', 'a ends', 'b begins', 'b ends'])
+})
