@@ -181,8 +181,3 @@ export function fieldProblem(field: string, reason: FieldReason, detail: string)
   const title = `\`${field}\` ${fieldReasons[reason]}.`
   return new Problem({ status: 400, title }, code, 'error-fields', { detail, field })
 }
-
-/** Whether trying the same thing again later may help. */
-export function isTemporary(error: unknown): boolean {
-  return error instanceof Problem && (error.status >= 500 || error.status === 429)
-}
