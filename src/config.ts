@@ -161,13 +161,24 @@ export const settings = {
     4 << 20,
     65_536,
     1 << 30,
-    'Bytes waiting for one reader; past it the reader is closed (4008) and resumes.',
+    'Bytes a live reader may be behind; past it the reader is closed (4008) and resumes.',
   ),
   slowReaderMs: integer(30_000, 100, 600_000, 'Longest a reader may take no bytes at all.'),
   closeGraceMs: integer(5_000, 10, 60_000, 'Time for a closing handshake before the cut.'),
-  tailEventsMax: integer(1_024, 1, 1e6, 'Recent events kept in memory for each live timeline.'),
-  tailBytesMax: integer(262_144, 1_024, 1 << 30, 'Their bytes, for each live timeline.'),
-  tickMsMax: integer(100, 0, 1_000, 'Longest time events are gathered under load.'),
+  tailEventsMax: integer(16_384, 1, 1e6, 'Recent events kept in memory for each live timeline.'),
+  tailBytesMax: integer(4 << 20, 1_024, 1 << 30, 'Their bytes, for each live timeline.'),
+  tailsBytesMax: integer(
+    64 << 20,
+    1_024,
+    2 ** 40,
+    'Their bytes, for all live timelines together; past it each has an equal share.',
+  ),
+  tickMsMax: integer(
+    200,
+    0,
+    1_000,
+    'Longest time from one round of writing to the next, under load, unless writing takes longer.',
+  ),
   drainTimeoutMs: integer(8_000, 100, 60_000, 'Time to finish what was begun, on SIGTERM.'),
 } satisfies Record<string, Setting<unknown>>
 

@@ -9,7 +9,7 @@ import { problem } from '../errors.ts'
 import type { HttpHandler } from './http.ts'
 import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
-import { type RawSocket, SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
+import { SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
 
 /**
  * Time that a request may take to arrive and to be answered, unless it is told to be patient; Bun
@@ -132,20 +132,10 @@ class BunPeer implements Peer {
 
 function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): void {
   const { start } = socket.data
-  const connection = new SocketConnection(options, rawSocket(socket), start.viewer)
+  const connection = new SocketConnection(options, socket, start.viewer)
   // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of
   // it.
   socket.data.start = {}
   socket.data.connection = connection
   connection.opened(start)
-}
-
-function rawSocket(socket: ServerWebSocket<SocketData>): RawSocket {
-  return {
-    send: (text) => socket.send(text),
-    buffered: () => socket.getBufferedAmount(),
-    ping: () => void socket.ping(),
-    close: (code, reason) => socket.close(code, reason),
-    terminate: () => socket.terminate(),
-  }
 }
