@@ -132,6 +132,13 @@ export const settings = {
   pageDefault: integer(100, 1, 1_000, 'Items on a page when no limit is asked for.'),
   pageMax: integer(1_000, 1, 10_000, 'Largest limit that may be asked for.'),
   waitSecondsMax: integer(60, 1, 600, 'Longest long-poll.'),
+  connectsPerSecondMax: integer(
+    10_000,
+    1,
+    1e6,
+    'WebSockets and streams let in, on average; past it 503, and come back a little later.',
+  ),
+  connectsBurstMax: integer(20_000, 1, 1e7, 'WebSockets and streams let in at once.'),
   connectionsMax: integer(100_000, 1, 1e7, 'WebSockets, streams and long-polls in this process.'),
   connectionsPerUserMax: integer(50, 1, 1e6, 'The same, of one user.'),
   subscriptionsPerConnectionMax: integer(500, 1, 100_000, 'Subscriptions of one WebSocket.'),

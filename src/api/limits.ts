@@ -89,7 +89,7 @@ export type RateName = 'posts' | 'requests' | 'signUps'
 /** All rates of the server. With `RATE_LIMITS=off` nothing is counted. */
 export class Limits {
   /** Of each WebSocket. */
-  readonly frames: FrameBudget
+  readonly frames: Budget
   readonly #rates: Record<RateName, Rate>
   readonly #failuresByName: Rate
   readonly #failuresByAddress: Rate
@@ -108,7 +108,7 @@ export class Limits {
       signUps: rate('sign-ups', config.signUpsPerMinuteMax, config.signUpsBurstMax),
     }
     const framesBurst = config.rateLimits === 'on' ? config.framesBurstMax : 0
-    this.frames = new FrameBudget(framesBurst, config.framesPerMinuteMax, clock)
+    this.frames = new Budget(framesBurst, config.framesPerMinuteMax, clock)
     this.#failuresByName = rate('failures-per-name', 2, config.failuresPerNameMax)
     this.#failuresByAddress = rate('failures-per-address', 20, config.failuresPerAddressMax)
   }
@@ -167,10 +167,10 @@ export class Limits {
 }
 
 /**
- * The same algorithm for the frames of WebSockets: each keeps its one number itself, so that there
- * is nothing to look up.
+ * The same algorithm for those who keep their one number themselves, such as a WebSocket for its
+ * frames: there is nothing to look up.
  */
-export class FrameBudget {
+export class Budget {
   readonly #burstMs: number
   readonly #costMs: number
   readonly #clock: Clock

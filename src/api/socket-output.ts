@@ -4,7 +4,7 @@
  * pushed until it has drained.
  */
 import { type Deferred, deferred } from '../clock.ts'
-import { type Format, type Frame, socketFormat } from '../live/format.ts'
+import type { Format, Frame } from '../live/format.ts'
 import { Reader } from '../live/reader.ts'
 import type { Slice } from '../live/slice.ts'
 import type { Seq, TimelineId } from '../types.ts'
@@ -36,6 +36,7 @@ export interface OutputLimits {
 }
 
 export abstract class SocketOutput extends Reader implements Sender {
+  readonly format: Format
   protected readonly socket: RawSocket
   readonly #outbox: Outbox
   readonly #limits: OutputLimits
@@ -45,18 +46,15 @@ export abstract class SocketOutput extends Reader implements Sender {
   #drained: Deferred<void> | undefined
   #stalledSince = Number.POSITIVE_INFINITY
 
-  constructor(socket: RawSocket, outbox: Outbox, limits: OutputLimits) {
+  constructor(socket: RawSocket, format: Format, outbox: Outbox, limits: OutputLimits) {
     super()
+    this.format = format
     this.socket = socket
     this.#outbox = outbox
     this.#limits = limits
   }
 
   abstract end(cause: EndCause): void
-
-  get format(): Format {
-    return socketFormat
-  }
 
   get ready(): boolean {
     return !this.#stalled

@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { isoTime } from '../events.ts'
 import type { Feed } from '../live/feed.ts'
+import { deflatedFormat, socketFormat } from '../live/format.ts'
 import type { Metrics } from '../metrics.ts'
 import { getViewer } from './auth.ts'
 import { CLOSE } from './close-codes.ts'
@@ -23,6 +24,8 @@ import { userView } from './views.ts'
 /** What the handshake has already settled. */
 export interface SocketStart {
   viewer?: Viewer
+  /** Frames of events come deflated. */
+  deflated?: boolean
   /** On a subscribe path: subscribed from the first moment. */
   subscription?: Start & { place: Place }
 }
@@ -35,6 +38,9 @@ export interface SocketOptions extends Api {
   outbox: Outbox
 }
 
+/** The subprotocol (`Sec-WebSocket-Protocol`) by which a client asks for deflated frames. */
+export const DEFLATE_PROTOCOL = 'parley.deflate'
+
 /** The reply's id on a subscribe path, where nobody asked by frame. */
 const UNASKED = 0
 
@@ -43,7 +49,7 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   viewer: Viewer | undefined
   readonly #options: SocketOptions
   readonly #openedAt: number
-  /** Of the frames it may send; see `FrameBudget`. */
+  /** Of the frames it may send; see `Budget`. */
   #budgetFullAt = 0
   /** Made with the first one. */
   #subscriptions: Subscriptions | undefined
@@ -53,8 +59,8 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   #cause: EndCause | undefined
   #answered = true
 
-  constructor(options: SocketOptions, socket: RawSocket, viewer?: Viewer) {
-    super(socket, options.outbox, options.config)
+  constructor(options: SocketOptions, socket: RawSocket, { viewer, deflated }: SocketStart) {
+    super(socket, deflated ? deflatedFormat : socketFormat, options.outbox, options.config)
     this.#options = options
     this.#openedAt = options.clock.monotonicMs()
     this.viewer = viewer

@@ -18,6 +18,7 @@ import type { Connection, EndCause } from './connections.ts'
 import type { Api, Call, SubscribeOperation } from './operation.ts'
 import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
+import { DEFLATE_PROTOCOL } from './socket.ts'
 
 /** Text that may wait for a reader before it is given no more. */
 const WAITING_CHARS = 262_144
@@ -41,11 +42,14 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
   const { call, operation, peer, responder, wantsSocket } = given
   const place = await operation.place(call)
   const start = startOf(call)
+  const { connections, chat } = call
+  connections.admit()
   if (wantsSocket) {
-    if (peer.upgrade({ viewer: call.viewer, subscription: { place, ...start } })) return undefined
+    const deflated = wantsDeflated(call.headers)
+    const subscription = { place, ...start }
+    if (peer.upgrade({ viewer: call.viewer, deflated, subscription })) return undefined
     throw problem('websocket_bad_handshake')
   }
-  const { connections, chat } = call
   const sse = call.headers.get('accept')?.includes('text/event-stream') ?? false
   const stream = new StreamConnection(
     call.viewer,
@@ -69,6 +73,12 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
     'Parley-Epoch': chat.epoch,
     ...(!recovered && { 'Parley-Recovered': 'false' }),
   })
+}
+
+/** Whether the handshake offers our subprotocol for deflated frames. */
+export function wantsDeflated(headers: Headers): boolean {
+  const offered = headers.get('sec-websocket-protocol')
+  return offered?.split(',').some((one) => one.trim() === DEFLATE_PROTOCOL) ?? false
 }
 
 /** `?after=` or, from a browser that comes back, `Last-Event-ID`, which knows more. */

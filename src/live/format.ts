@@ -2,6 +2,7 @@
  * How events become bytes for one kind of reader. A format is shared: all readers of a timeline
  * whose format has the same `key` get the very same frame, made once.
  */
+import { deflateRawSync } from 'node:zlib'
 import { type Label, labelled } from '../events.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import type { LiveEvent } from './bus.ts'
@@ -26,6 +27,21 @@ export const socketFormat = {
   frame: (timeline: TimelineId, events: readonly LiveEvent[]) =>
     `{"timeline":"${timeline}","events":[${events.map((event) => event.json).join(',')}]}`,
 } satisfies Format
+
+/** Shorter frames stay text: deflated they would save less than a packet's headers. */
+const DEFLATED_CHARS_MIN = 512
+
+/**
+ * WebSocket, for those who asked for it: the same frame, deflated (RFC 1951, no header) once for
+ * all of them, as a binary frame. Browsers inflate it with `DecompressionStream('deflate-raw')`.
+ */
+export const deflatedFormat: Format = {
+  key: 'ws deflated',
+  frame(timeline, events) {
+    const text = socketFormat.frame(timeline, events)
+    return text.length < DEFLATED_CHARS_MIN ? text : deflateRawSync(text)
+  },
+}
 
 /** NDJSON: one event a line. */
 export function linesFormat(label: Label): Format {

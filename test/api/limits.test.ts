@@ -1,7 +1,7 @@
 /** Rates, on a clock that stands still until it is told to move. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { FrameBudget, Limits, Rate } from '../../src/api/limits.ts'
+import { Budget, Limits, Rate } from '../../src/api/limits.ts'
 import type { Clock } from '../../src/clock.ts'
 import { type Config, defaultConfig } from '../../src/config.ts'
 import { problem } from '../../src/errors.ts'
@@ -204,7 +204,7 @@ describe('all rates together', () => {
 
 test('frames: the burst passes, one more does not, until it has refilled', () => {
   const clock = new FakeClock()
-  const budget = new FrameBudget(5, 60, clock)
+  const budget = new Budget(5, 60, clock)
   let fullAt = 0
   const take = () => {
     const next = budget.take(fullAt)
