@@ -1,6 +1,6 @@
 /**
- * The queue of connections that the kernel has accepted and we have not. Bun 1.4.5 asks for 512, and
- * a connection that finds it full is tried again by its kernel a second later: too late when ten
+ * The queue of connections that the kernel has accepted and we have not. Bun 1.4.5 asks for 512.
+ * A connection that finds it full is tried again by its kernel a second later: too late when ten
  * thousand come back at once. Listening again on the same socket gives it a longer queue
  * (listen(2)); the system's own limit (`net.core.somaxconn`) still holds.
  */
