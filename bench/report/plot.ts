@@ -51,14 +51,16 @@ ${lines.map(dots)}${lineLabels(lines)}${ratePlot(seconds, time, plot.unit)}${tim
 }
 
 function linesFor({ scale, reference }: LatencyPlot, seconds: Second[], time: Scale): Line[] {
-  const spots = (all: readonly Second[], valueOf: (second: Second) => Maybe) =>
-    all.map((second) => spot(time.place(second.atS), scale.place(valueOf(second)), HEIGHT))
+  const spots = (all: readonly Second[], latency: (second: Second) => Maybe) =>
+    all.map((second) => spot(time.place(second.atS), scale.place(latency(second)), HEIGHT))
   const own: Line[] = [
     { name: 'p99', class: 'p99', spots: spots(seconds, ({ p99 }) => p99) },
     { name: 'p50', class: 'p50', spots: spots(seconds, ({ p50 }) => p50) },
   ]
   if (reference === undefined) return own
-  const theirs = spots(thin(reference.seconds), ({ p99 }) => p99)
+  const [first, last] = [seconds[0]!.atS, seconds.at(-1)!.atS]
+  const inside = reference.seconds.filter(({ atS }) => atS >= first && atS <= last)
+  const theirs = spots(thin(inside), ({ p99 }) => p99)
   return [{ name: reference.name, class: 'reference', spots: theirs }, ...own]
 }
 
