@@ -1,6 +1,6 @@
 /**
- * A record to try the report on. Its values are made up: nothing in it was measured, and its command
- * says so wherever it is shown.
+ * A record to try the report on. Its values are made up: nothing in it was measured, and its
+ * command says so wherever it is shown.
  */
 import type { Measured, RunRecord } from '../bench/record.ts'
 

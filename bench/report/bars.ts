@@ -10,8 +10,8 @@ export interface Bar {
   value: Maybe
   /** The value with its unit; for a bar without a value, why there is none. */
   told: string
-  /** `own` stands out, `bare` is the limit, `void` counts for nothing. */
-  kind: 'own' | 'bare' | 'peer' | 'void'
+  /** `own` stands out, `bare` is the limit, `void` counts for nothing, `absent` was not here. */
+  kind: 'own' | 'bare' | 'peer' | 'void' | 'absent'
   /** Short facts below the name, such as the load. */
   facts?: Content[]
 }

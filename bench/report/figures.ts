@@ -16,23 +16,27 @@ import { failed, isSubject, OWN } from './verdict.ts'
 
 interface Column {
   title: string
-  /** Nothing where the row has no such figure; a column of nothing is left out. */
-  cell: (row: Measured) => Content
+  /**
+   * Nothing where the row has no such figure; a column of nothing is left out. The unit is named
+   * where the rows of the table do not share one.
+   */
+  cell: (row: Measured, unit?: string) => Content
   /** Words rather than a number. */
   isText?: boolean
 }
 
 const COLUMNS: readonly Column[] = [
   { title: 'load', cell: ({ load }) => load, isText: true },
-  { title: 'offered', cell: ({ offeredPerSecond: rate, unit }) => rateOf(rate, unit) },
-  { title: 'got through', cell: ({ perSecond, unit }) => rateOf(perSecond, unit) },
-  { title: 'in all', cell: ({ count: all, unit }) => isNumber(all) && `${figure(all)} ${unit}` },
+  { title: 'checks', cell: checks, isText: true },
+  { title: 'offered', cell: ({ offeredPerSecond: rate }, unit) => rateOf(rate, unit) },
+  { title: 'got through', cell: ({ perSecond }, unit) => rateOf(perSecond, unit) },
+  { title: 'in all', cell: ({ count: all }) => isNumber(all) && inAll(all) },
   { title: 'lost', cell: ({ lost }) => isNumber(lost) && count(lost) },
   { title: 'p50', cell: ({ latencyMs }) => known(duration(latencyMs?.p50)) },
   { title: 'p99', cell: ({ latencyMs }) => known(duration(latencyMs?.p99)) },
   { title: 'slowest', cell: ({ latencyMs }) => known(duration(latencyMs?.max)) },
   { title: 'each run', cell: ({ runs = [] }) => runs.map(shortFigure).join(' · '), isText: true },
-  { title: 'for a second of CPU', cell: ({ perCpuSecond }) => known(shortFigure(perCpuSecond)) },
+  { title: 'each CPU second', cell: ({ perCpuSecond }) => known(shortFigure(perCpuSecond)) },
   { title: 'server cores', cell: ({ serverCores }) => cores(serverCores) },
   { title: 'generator cores', cell: ({ generatorCores }) => cores(generatorCores) },
   { title: 'memory', cell: ({ rssMiB }) => known(withUnit(rssMiB, 'MiB')) },
@@ -45,7 +49,6 @@ const COLUMNS: readonly Column[] = [
     title: 'other processes',
     cell: ({ disturbed }) => known(percent(disturbed)),
   },
-  { title: 'checks', cell: checks, isText: true },
 ]
 
 export function figuresTable(rows: readonly Measured[]): Markup {
@@ -53,14 +56,19 @@ export function figuresTable(rows: readonly Measured[]): Markup {
   const head = columns.map(
     (column) => html`<th scope="col" class="${kindOf(column)}">${column.title}</th>`,
   )
-  return html`<div class="scroll"><table class="figures"><thead><tr><th scope="col">subject</th>${head}
-</tr></thead><tbody>${rows.map((row) => bodyRow(row, columns))}</tbody></table></div>`
+  const units = new Set(rows.map(({ unit }) => unit))
+  const [shared] = units.size === 1 ? units : []
+  const body = rows.map((row) => bodyRow(row, columns, shared ? undefined : row.unit))
+  return html`<figure class="all-figures"><figcaption><h3>All figures</h3>
+<p>Rates are ${shared ?? 'counted'} a second.</p></figcaption>
+<div class="scroll"><table class="figures"><thead><tr><th scope="col">subject</th>${head}</tr>
+</thead><tbody>${body}</tbody></table></div></figure>`
 }
 
-function bodyRow(row: Measured, columns: readonly Column[]): Markup {
+function bodyRow(row: Measured, columns: readonly Column[], unit?: string): Markup {
   const kind = failed(row) ? 'void' : isSubject(row, OWN) ? 'own' : ''
   const cells = columns.map((column) => {
-    const content = column.cell(row)
+    const content = column.cell(row, unit)
     const shown = isShown(content)
     return html`<td class="${kindOf(column)}${!shown && ' empty'}" data-title="${column.title}">${
       shown ? content : NOTHING
@@ -87,8 +95,13 @@ function known(text: string): Content {
   return text !== NOTHING && text
 }
 
-function rateOf(rate: number | undefined, unit: string): Content {
-  return isNumber(rate) && html`${shortFigure(rate)} <small>${unit}/s</small>`
+function rateOf(rate: number | undefined, unit?: string): Content {
+  return isNumber(rate) && html`${shortFigure(rate)}${unit && html` <small>${unit}</small>`}`
+}
+
+/** People are counted in full, deliveries are not. */
+function inAll(all: number): string {
+  return all < 100_000 ? count(all) : figure(all)
 }
 
 /** With a small gauge of one core. */

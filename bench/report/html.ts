@@ -8,8 +8,18 @@ import type { RunRecord } from '../record.ts'
 import { type Content, html, Markup } from './markup.ts'
 import { bytes, count, duration, figure, isNumber, plural, withUnit } from './numbers.ts'
 import { anchorOf, scenarioSection } from './scenario.ts'
-import { failed, isSubject, leadOf, OWN, type Scenario, scenariosOf, tally } from './verdict.ts'
-import { headline } from './words.ts'
+import {
+  failed,
+  isSubject,
+  leadOf,
+  type Outcome,
+  OWN,
+  outcomesOf,
+  type Scenario,
+  scenariosOf,
+  tally,
+} from './verdict.ts'
+import { capital, headline } from './words.ts'
 
 /** What the browser holds us to: no request leaves the page. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -48,10 +58,8 @@ function overall({ measured }: RunRecord, scenarios: readonly Scenario[]): strin
   const { met, missed, void: unknown } = tally(measured)
   const all = met + missed + unknown
   const where = plural(scenarios.length, 'scenario')
-  const goals =
-    all === 0
-      ? `No goals were set in ${where}.`
-      : `${met === all ? `All ${plural(all, 'goal')}` : `${count(met)} of ${plural(all, 'goal')}`} met in ${where}.`
+  const share = met === all ? 'All' : `${count(met)} of`
+  const goals = `${all === 0 ? 'No goals set' : `${share} ${plural(all, 'goal')} met`} in ${where}.`
   const broken = measured.filter(failed).length
   return broken === 0 ? goals : `${goals} ${plural(broken, 'run')} failed and count for nothing.`
 }
@@ -63,17 +71,21 @@ function keyFigures({ measured }: RunRecord): Content {
   const rates = ['deliveries', 'posts', 'pages'].flatMap((unit) => {
     const best = leadOf(own.filter((row) => row.unit === unit && isNumber(row.perSecond)))
     if (best === undefined) return []
-    return [keyFigure(figure(best.perSecond), `${unit} a second`, best.scenario)]
+    const p99 = best.latencyMs?.p99
+    const what = `${unit} a second${isNumber(p99) ? `, p99 ${duration(p99)}` : ''}`
+    return [keyFigure(figure(best.perSecond), what, best.scenario)]
   })
   const memory = lean
     .slice(0, 1)
-    .map((row) => keyFigure(bytes(row.bytesPerConnection), 'for a connection', row.scenario))
+    .map((row) =>
+      keyFigure(bytes(row.bytesPerConnection), 'of memory for a connection', row.scenario),
+    )
   const all = [...rates, ...memory]
   return all.length > 0 && html`<dl class="key-figures">${all}</dl>`
 }
 
 function keyFigure(value: string, what: string, scenario: string): Markup {
-  return html`<div><dt>${what}, <a href="#${anchorOf(scenario)}">${scenario}</a></dt>
+  return html`<div><dt>${what}<br><a href="#${anchorOf(scenario)}">${capital(scenario)}</a></dt>
 <dd>${value}</dd></div>`
 }
 
@@ -82,11 +94,15 @@ function contents(scenarios: readonly Scenario[]): Content {
   const items = scenarios.map(({ name, rows }) => {
     const { met, missed, void: unknown } = tally(rows)
     const all = met + missed + unknown
-    const mark = rows.some(failed) || missed > 0 ? 'missed' : 'met'
-    return html`<li><a href="#${anchorOf(name)}">${name}</a> <span>${headline(rows)}</span>
-<span class="score ${mark}">${all === 0 ? 'no goal' : `${met} of ${all} met`}</span></li>`
+    const score = all === 0 ? 'no goal' : `${met} of ${all} met`
+    return html`<li><a href="#${anchorOf(name)}">${capital(name)}</a> <span>${headline(rows)}</span>
+<span class="score">${outcomesOf(rows).map(goalMark)}${score}</span></li>`
   })
   return html`<nav aria-label="Scenarios"><ol class="contents">${items}</ol></nav>`
+}
+
+function goalMark(outcome: Outcome): Markup {
+  return html`<span class="mark ${outcome}" aria-hidden="true"></span>`
 }
 
 function missingPeers({ missing }: RunRecord): Content {

@@ -22,11 +22,12 @@ const ENTITIES: Record<string, string> = {
   "'": '&#39;',
 }
 
+/** Neither these nor what turns the direction of the text around may reach a reader's screen. */
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
+
 /** Safe between tags and in quoted attributes. Control characters become U+FFFD. */
 export function escapeText(text: string): string {
-  return text
-    .replace(/[&<>"']/g, (character) => ENTITIES[character]!)
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, '\ufffd')
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!).replace(CONTROLS, '\ufffd')
 }
 
 /** The template tag: html`<p>${text}</p>`. */

@@ -9,7 +9,7 @@ export type Maybe = number | null | undefined
 export const NOTHING = '–'
 
 /** Between a number and its unit, so that a line never breaks there. */
-const NARROW = '\u202f'
+const JOINT = '\u00a0'
 
 export function isNumber(value: Maybe): value is number {
   return typeof value === 'number' && Number.isFinite(value)
@@ -29,7 +29,7 @@ export function shortFigure(value: Maybe): string {
   const rounded = roundTo(value, 3)
   if (Math.abs(rounded) >= 1e15) return rounded.toExponential(2)
   const [divisor, letter] = SHORT.find(([from]) => Math.abs(rounded) >= from) ?? [1, '']
-  return `${grouped(roundTo(rounded / divisor, 3))}${letter && NARROW}${letter}`
+  return `${grouped(roundTo(rounded / divisor, 3))}${letter && JOINT}${letter}`
 }
 
 const SHORT: readonly [divisor: number, letter: string][] = [
@@ -69,7 +69,7 @@ export function percent(share: Maybe): string {
 }
 
 export function withUnit(value: Maybe, unit: string): string {
-  return isNumber(value) ? `${grouped(roundTo(value, 3))}${NARROW}${unit}` : NOTHING
+  return isNumber(value) ? `${grouped(roundTo(value, 3))}${JOINT}${unit}` : NOTHING
 }
 
 /** `1 goal`, `3 goals`, `no goals`. */

@@ -1,12 +1,13 @@
 /**
  * Latency over time, as an inline SVG that is as wide as its place: what stretches is in an inner
- * SVG without a fixed aspect, what must not (text, dots) is placed outside it by percentages. So one
- * drawing serves a telephone and a printed page.
+ * SVG without a fixed aspect, what must not (text, dots) is placed outside it by percentages. So
+ * one drawing serves a telephone and a printed page.
  */
+import type { Second } from '../record.ts'
 import { html, type Markup } from './markup.ts'
 import { duration, isNumber, type Maybe, NOTHING, shortFigure } from './numbers.ts'
-import { linearScale, type Scale, timeStep, zeroScale } from './scale.ts'
-import { linesOf, type Second, type Spot, spread, thin } from './series.ts'
+import { linearScale, type Scale, timeStep } from './scale.ts'
+import { linesOf, type Spot, spread, thin } from './series.ts'
 
 export interface LatencyPlot {
   seconds: readonly Second[]
@@ -132,16 +133,20 @@ function ratePlot(seconds: readonly Second[], time: Scale, unit: string): Markup
   const rates = seconds.map(({ perSecond }) => perSecond).filter(isNumber)
   const high = Math.max(0, ...rates)
   if (high === 0) return undefined
-  const scale = zeroScale(high, 1)
+  const scale = linearScale(0, high, high)
   const spots = seconds.map(({ atS, perSecond }) =>
     spot(time.place(atS), scale.place(perSecond), RATE_HEIGHT),
   )
   const areas = linesOf(spots).filter((line) => line.length > 1)
   const top = HEIGHT + GAP
+  const drawn = [
+    html`<path class="rate" d="${areas.map(area).join('')}"/>`,
+    html`<path class="rate-line" d="${areas.map(polyline).join('')}"/>`,
+  ]
   return html`<text class="tick" x="0" y="${top}" dy="-8">${unit} a second</text>
 <line class="grid" x1="0" x2="100%" y1="${top}" y2="${top}"/>
-<text class="tick y" x="-8" y="${top}" dy="4">${shortFigure(scale.ticks.at(-1))}</text>
-${stretched(top, RATE_HEIGHT, [html`<path class="rate" d="${areas.map(area).join('')}"/>`])}`
+<text class="tick y" x="-8" y="${top}" dy="4">${shortFigure(high)}</text>
+${stretched(top, RATE_HEIGHT, drawn)}`
 }
 
 function area(spots: readonly Spot[]): string {

@@ -6,8 +6,8 @@ export interface Scale {
   /** Round values within the domain, ascending. */
   ticks: number[]
   /**
-   * From 0 at the low end to 1 at the high one, never outside; undefined for what has no place, such
-   * as `NaN`, or zero on a logarithmic scale.
+   * From 0 at the low end to 1 at the high one, never outside; undefined for what has no place,
+   * such as `NaN`, or zero on a logarithmic scale.
    */
   place: (value: Maybe) => number | undefined
 }
@@ -24,7 +24,7 @@ export function scaleFor(values: readonly Maybe[], tickCount = 4): Scale {
 }
 
 /** Linear from zero to the first tick that is not below `high`. */
-export function zeroScale(high: number, tickCount = 4): Scale {
+function zeroScale(high: number, tickCount: number): Scale {
   const top = isNumber(high) && high > 0 ? high : 1
   const step = niceStep(top / tickCount)
   const last = Math.ceil(round(top / step))

@@ -17,20 +17,19 @@ import {
   p99LimitMs,
   type Scenario,
 } from './verdict.ts'
-import { cautions, goalsSentence, headline, questionOf, ratioSentence } from './words.ts'
+import { capital, cautions, goalsSentence, headline, questionOf, ratioSentence } from './words.ts'
 
 /** Scenarios whose peers are measured, so that a missing one must be named there. */
 const WITH_PEERS = ['stadium', 'town']
 
 export function scenarioSection(scenario: Scenario, missing: readonly MissingPeer[]): Markup {
   const { name, rows } = scenario
-  return html`<section id="${anchorOf(name)}"><header><p class="scenario-name">${name}</p>
+  return html`<section id="${anchorOf(name)}"><header><p class="scenario-name">${capital(name)}</p>
 <p class="question">${questionOf(name)}</p></header><div class="body">
 <h2>${headline(rows)}</h2><p class="verdict">${goalsSentence(rows)}</p>
 ${faultBox(rows)}${goalsTable(rows)}${plots(rows)}
 ${comparison(scenario, missing)}${memoryBars(rows)}
-<figure><figcaption><h3>All figures</h3></figcaption>${figuresTable(rows)}</figure>${notes(rows)}
-</div></section>`
+</div>${figuresTable(rows)}${notes(rows)}</section>`
 }
 
 /** A name from the record as a fragment of this page's address. */
@@ -54,7 +53,8 @@ function goalsTable(rows: readonly Measured[]): Content {
   const several = withGoals.length > 1
   const body = withGoals.flatMap((row) => [
     several &&
-      html`<tr class="load"><th scope="rowgroup" colspan="4">${subjectName(row)}, ${row.load}</th></tr>`,
+      html`<tr class="load"><th scope="rowgroup" colspan="4">${subjectName(row)}, ${row.load}</th>
+</tr>`,
     ...row.goals!.map((goal) => {
       const outcome = outcomeOf(row, goal)
       return html`<tr class="${outcome}"><th scope="row">${goal.text}</th><td>${goal.goal}</td>
@@ -95,9 +95,12 @@ function comparison({ name, rows }: Scenario, missing: readonly MissingPeer[]): 
   if (contenders.length < 2 && absent.length === 0) return undefined
   const unit = contenders[0]?.unit ?? rows[0]!.unit
   const own = contenders.find((row) => isSubject(row, OWN))
-  const title = `${unit.charAt(0).toUpperCase()}${unit.slice(1)} for a second of server CPU`
+  const hasPeers = contenders.some((row) => !isSubject(row, OWN) && !isSubject(row, BARE))
+  const title = `${capital(unit)} for a second of server CPU`
   return html`<figure><figcaption><h3>${title}</h3>
-<p>${own && ratioSentence(own, rows)} Every peer is shown at the heaviest load that it carried.</p>
+<p>${own && ratioSentence(own, rows)}${
+    hasPeers && ' Every peer is shown at the heaviest load that it carried.'
+  }</p>
 </figcaption>${bars(title, [...contenders.map(thriftBar), ...absent.map(absentBar)])}</figure>`
 }
 
@@ -128,7 +131,8 @@ function lossOf(lost: number, delivered: number | undefined): string {
 
 function absentBar({ peer, install }: MissingPeer): Bar {
   const facts = [html`<code>${install}</code>`]
-  return { name: html`<bdi>${peer}</bdi>`, value: undefined, told: 'not here', kind: 'void', facts }
+  const name = html`<bdi>${peer}</bdi>`
+  return { name, value: undefined, told: 'not installed', kind: 'absent', facts }
 }
 
 function memoryBars(rows: readonly Measured[]): Content {

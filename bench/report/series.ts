@@ -1,13 +1,6 @@
 /** Measured seconds made ready to draw: thinned, cut into lines where seconds are missing. */
+import type { Second } from '../record.ts'
 import { isNumber } from './numbers.ts'
-
-/** One second of a run, as the record has it. */
-export interface Second {
-  atS: number
-  perSecond: number
-  p50: number
-  p99: number
-}
 
 /** A place in a plot: `x` from 0 to 1, `y` in pixels from the top. */
 export interface Spot {

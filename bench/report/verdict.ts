@@ -1,8 +1,6 @@
 /** What a record amounts to: which runs count, which goals were met, who compares with whom. */
-import type { Measured } from '../record.ts'
+import type { Goal, Measured } from '../record.ts'
 import { isNumber } from './numbers.ts'
-
-export type Goal = NonNullable<Measured['goals']>[number]
 
 /** What became of a goal: a run with faults says nothing about its goals. */
 export type Outcome = 'met' | 'missed' | 'void'
@@ -16,6 +14,11 @@ export interface Tally {
 /** The subject that the report is about, and the one that shows the machine's limit. */
 export const OWN = 'parley'
 export const BARE = 'bare loop'
+
+/** Which goals a scenario has, one mark each, in the order of the record. */
+export function outcomesOf(rows: readonly Measured[]): Outcome[] {
+  return rows.flatMap((row) => (row.goals ?? []).map((goal) => outcomeOf(row, goal)))
+}
 
 /** Everything measured under one scenario's name, in the order of the record. */
 export interface Scenario {
@@ -43,7 +46,7 @@ export function outcomeOf(row: Measured, goal: Goal): Outcome {
 
 export function tally(rows: readonly Measured[]): Tally {
   const counts: Tally = { met: 0, missed: 0, void: 0 }
-  for (const row of rows) for (const goal of row.goals ?? []) counts[outcomeOf(row, goal)] += 1
+  for (const outcome of outcomesOf(rows)) counts[outcome] += 1
   return counts
 }
 
@@ -95,8 +98,9 @@ function bestOf(rows: readonly Measured[]): Measured {
   return most(whole) ?? most(passed) ?? rows[0]!
 }
 
+/** By rate; a run that has none comes after all that have one. */
 function most(rows: readonly Measured[]): Measured | undefined {
-  const value = ({ perSecond, count }: Measured) => perSecond ?? count ?? 0
+  const value = ({ perSecond }: Measured) => (isNumber(perSecond) ? perSecond : -1)
   return rows.toSorted((one, other) => value(other) - value(one))[0]
 }
 

@@ -1,6 +1,6 @@
 /** The sentences of the report. Every one is made from the record, so none can be untrue to it. */
 import type { Measured } from '../record.ts'
-import { bytes, count, duration, figure, isNumber, plural } from './numbers.ts'
+import { bytes, count, duration, figure, isNumber, percent, plural } from './numbers.ts'
 import { failed, isBarePartner, isSubject, leadOf, OWN, outcomeOf, tally } from './verdict.ts'
 
 /** What is asked of the server. The numbers stand in each run's load, as they were. */
@@ -44,7 +44,7 @@ function losses({ lost }: Measured): string | undefined {
 }
 
 function tail({ latencyMs }: Measured): string | undefined {
-  return isNumber(latencyMs?.p99) ? `p99 ${duration(latencyMs.p99)}` : undefined
+  return isNumber(latencyMs?.p99) ? `p99\u00a0${duration(latencyMs.p99)}` : undefined
 }
 
 /** Whether the goals were met, and which were not. */
@@ -53,11 +53,12 @@ export function goalsSentence(rows: readonly Measured[]): string {
   const all = met + missed + unknown
   if (all === 0) return 'No goal was set.'
   if (met === all) return all === 1 ? 'The goal is met.' : `All ${count(all)} goals are met.`
+  if (unknown === all) return 'The goals are void, for the checks failed.'
   const names = rows.flatMap((row) =>
     (row.goals ?? []).filter((goal) => outcomeOf(row, goal) === 'missed').map(({ text }) => text),
   )
   const short = names.length > 0 && names.length <= 3 ? ` Missed: ${names.join('; ')}.` : ''
-  const lost = unknown === 0 ? '' : ` ${capital(plural(unknown, 'goal'))} void, for checks failed.`
+  const lost = unknown === 0 ? '' : ` ${plural(unknown, 'goal')} void, for checks failed.`
   return `${count(met)} of ${plural(all, 'goal')} met.${short}${lost}`
 }
 
@@ -85,11 +86,11 @@ export function cautions({ generatorCores, disturbed, listenOverflows }: Measure
   if (isNumber(generatorCores) && generatorCores > GENERATOR_CORES_MAX)
     found.push('The load generator was as busy as the server: the server may be faster than this.')
   if (isNumber(disturbed) && disturbed > DISTURBED_MAX)
-    found.push(
-      `Other processes had ${figure(Math.round(disturbed * 100))} % of a core: measure again, alone.`,
-    )
+    found.push(`Other processes had ${percent(disturbed)} of a core: measure again, alone.`)
   if (isNumber(listenOverflows) && listenOverflows > 0)
-    found.push(`The listen queue overflowed ${plural(listenOverflows, 'time')}.`)
+    found.push(
+      `The kernel dropped ${plural(listenOverflows, 'handshake')}: the listen queue was full.`,
+    )
   return found
 }
 
@@ -106,6 +107,7 @@ function whose(number: number): string {
   return number === 1 ? 'its' : 'their'
 }
 
-function capital(text: string): string {
+/** The name of a scenario or a unit at the head of a line. */
+export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
