@@ -240,7 +240,7 @@ test('a headline is the run that got the most through, with what it lost', () =>
 test('goals of a run with faults are void, never met', () => {
   expect(goalsSentence(rowsOf('town'))).toBe('All 4 goals are met.')
   expect(goalsSentence(rowsOf('stadium'))).toBe(
-    '6 of 7 goals met. Missed: p99 in the bystander room.',
+    '6 of 7 goals met. Missed: p99 in the bystander room (63.4 ms, asked ≤ 50 ms).',
   )
   expect(goalsSentence([RUN])).toBe('No goal was set.')
   const goals = [{ text: 'p99', goal: '≤ 1 s', value: '2 ms', met: true }]

@@ -21,6 +21,8 @@ import { capital, cautions, goalsSentence, headline, questionOf, ratioSentence }
 
 /** Scenarios whose peers are measured, so that a missing one must be named there. */
 const WITH_PEERS = ['stadium', 'town']
+const PEERS_HINT =
+  'Every peer is shown at the heaviest load that it delivered whole; without one, at its best.'
 
 export function scenarioSection(scenario: Scenario, missing: readonly MissingPeer[]): Markup {
   const { name, rows } = scenario
@@ -98,9 +100,7 @@ function comparison({ name, rows }: Scenario, missing: readonly MissingPeer[]): 
   const hasPeers = contenders.some((row) => !isSubject(row, OWN) && !isSubject(row, BARE))
   const title = `${capital(unit)} for a second of server CPU`
   return html`<figure><figcaption><h3>${title}</h3>
-<p>${own && ratioSentence(own, rows)}${
-    hasPeers && ' Every peer is shown at the heaviest load that it carried.'
-  }</p>
+<p>${own && ratioSentence(own, rows)} ${hasPeers && PEERS_HINT}</p>
 </figcaption>${bars(title, [...contenders.map(thriftBar), ...absent.map(absentBar)])}</figure>`
 }
 

@@ -55,7 +55,9 @@ export function goalsSentence(rows: readonly Measured[]): string {
   if (met === all) return all === 1 ? 'The goal is met.' : `All ${count(all)} goals are met.`
   if (unknown === all) return 'The goals are void, for the checks failed.'
   const names = rows.flatMap((row) =>
-    (row.goals ?? []).filter((goal) => outcomeOf(row, goal) === 'missed').map(({ text }) => text),
+    (row.goals ?? [])
+      .filter((goal) => outcomeOf(row, goal) === 'missed')
+      .map(({ text, goal, value }) => `${text} (${value}, asked ${goal})`),
   )
   const short = names.length > 0 && names.length <= 3 ? ` Missed: ${names.join('; ')}.` : ''
   const lost = unknown === 0 ? '' : ` ${plural(unknown, 'goal')} void, for checks failed.`
