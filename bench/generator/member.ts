@@ -1,7 +1,7 @@
 /** One connection of a crowd: which rooms it has joined, and what is to come next in each. */
 import type { Dialect, Wire } from './dialect.ts'
 import type { Loop } from './loop.ts'
-import { WebSocketClient } from './websocket.ts'
+import { type UpgradeRefused, WebSocketClient } from './websocket.ts'
 
 /** Connections from one address: it has about 28,000 ports. */
 const CONNECTIONS_PER_ADDRESS = 20_000
@@ -24,6 +24,8 @@ export interface Audience {
   acknowledged(room: number, n: number, seq?: number): void
   /** The connection ended, and not by `close`. */
   lost(member: Member, why: string): void
+  /** The server did not let it in. Without this, `lost` is told. */
+  refused?(member: Member, why: UpgradeRefused): void
   fault(text: string): void
   resumeText?(member: Member, room: number): string
 }
@@ -56,8 +58,14 @@ export class Member implements Wire {
     this.#socket = new WebSocketClient(loop, address, {
       opened: () => this.#dialect.opened(this),
       frame: (opcode, bytes, start, end) => this.#dialect.received(this, opcode, bytes, start, end),
+      refused: (why) => this.#refused(why),
       lost: (why) => this.#audience.lost(this, why),
     })
+  }
+
+  #refused(why: UpgradeRefused): void {
+    if (this.#audience.refused !== undefined) this.#audience.refused(this, why)
+    else this.#audience.lost(this, why.message)
   }
 
   /** Cuts it. */

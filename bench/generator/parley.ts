@@ -111,6 +111,7 @@ class ParleyDialect implements Dialect {
   #subscribed(wire: Wire, id: number, reply: string): void {
     const { ok } = JSON.parse(reply) as { ok: { head: number; recovered: boolean } }
     const joining = wire.state as Joining
+    if (!ok.recovered) wire.fault(`a subscription was not resumed: ${reply}`)
     wire.joinedRoom(wire.rooms[id]!, ok.head + 1)
     joining.joined += 1
     if (joining.joined === wire.rooms.length) wire.joined()
