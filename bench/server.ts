@@ -25,12 +25,17 @@ export interface ServerOptions {
   core: number | undefined
   /** Where Bun is to leave a CPU profile, on request. */
   profileFolder?: string | undefined
+  /** With data that are there already; the caller's own, who removes it. Else a fresh one. */
+  folder?: string | undefined
+  /** Settings of the server's, as variables of its environment, besides those for load. */
+  settings?: Record<string, string> | undefined
 }
 
 export class ServerProcess {
   url = ''
   #errors = ''
-  readonly #folder = mkdtempSync(join(tmpdir(), 'parley-bench-'))
+  readonly #folder: string
+  readonly #isFolderOurs: boolean
   readonly #process: Subprocess<'ignore', 'pipe', 'pipe'>
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
@@ -41,12 +46,14 @@ export class ServerProcess {
     return server
   }
 
-  private constructor({ script, core, profileFolder }: ServerOptions) {
+  private constructor({ script, core, profileFolder, folder, settings }: ServerOptions) {
+    this.#folder = folder ?? mkdtempSync(join(tmpdir(), 'parley-bench-'))
+    this.#isFolderOurs = folder === undefined
     const profile = profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []
     const path = join(import.meta.dir, '..', script)
     this.#process = spawn({
       cmd: pinned(core, [process.execPath, ...profile, path]),
-      env: { ...process.env, ...SETTINGS, DATA_DIR: this.#folder },
+      env: { ...process.env, ...SETTINGS, ...settings, DATA_DIR: this.#folder },
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',
@@ -75,10 +82,17 @@ export class ServerProcess {
     if (errors !== '') throw new Error(`the server complained: ${errors.slice(0, 1_000)}`)
   }
 
+  /** `kill -9`; its data stay, if the folder is the caller's. */
+  async kill(): Promise<void> {
+    process.removeListener('exit', this.#abandon)
+    this.#abandon()
+    await this.#process.exited
+  }
+
   /** Leaves neither a process nor data behind, even if the run is broken off. */
   readonly #abandon = (): void => {
     this.#process.kill('SIGKILL')
-    rmSync(this.#folder, { recursive: true, force: true })
+    if (this.#isFolderOurs) rmSync(this.#folder, { recursive: true, force: true })
   }
 
   async #readAddress(): Promise<string> {

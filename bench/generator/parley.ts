@@ -55,8 +55,8 @@ class ParleyDialect implements Dialect {
       const resume = wire.resumeText?.(room) ?? ''
       return encodeText(`{"id":${i},"op":"subscribe","room":"${rooms[room]}"${resume}}`)
     })
-    wire.send(Buffer.concat(frames))
     if (frames.length === 0) wire.joined()
+    else wire.send(Buffer.concat(frames))
   }
 
   received(wire: Wire, _: number, bytes: Buffer, start: number, end: number): void {

@@ -188,6 +188,7 @@ class Night implements Audience {
 
   lost({ index }: Member, why: string): void {
     this.#faults.add(`connection ${index} was lost: ${why}`)
+    this.#opening.failed(why)
   }
 
   fault(text: string): void {

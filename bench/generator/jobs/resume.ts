@@ -306,13 +306,14 @@ class Blackout implements Audience {
   }
 
   refused(reader: Reader, { status, retryAfterS, message }: UpgradeRefused): void {
-    if (this.#step !== 'return' || status !== 503) return this.#faults.add(message)
+    if (this.#step !== 'return' || status !== 503) return this.lost(reader, message)
     this.#refused += 1
     const afterMs = (retryAfterS ?? RETRY_AFTER_S) * 1_000
     this.#context.loop.at(performance.now() + afterMs, () => this.#open(reader))
   }
 
   lost(member: Member, why: string): void {
+    if (this.#step === 'gather') this.#opening.failed(why)
     if (member === this.#poster) return this.#lostPoster(why)
     if (this.#step !== 'return') return this.#faults.add(`a reader was cut off: ${why}`)
     this.#failed += 1
