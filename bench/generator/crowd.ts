@@ -7,7 +7,7 @@ import type { CreateDialect, Dialect } from './dialect.ts'
 import type { CrowdJob } from './job.ts'
 import type { Loop } from './loop.ts'
 import { type Audience, Member } from './member.ts'
-import type { Meter } from './meter.ts'
+import type { Meter, Rooms } from './meter.ts'
 
 /** Connections that are being opened at once: fewer than the shortest listen queue can hold. */
 const OPENING_MAX = 256
@@ -96,6 +96,12 @@ export class Crowd implements Audience {
       for (let place = 0; place < rooms.length; place++)
         sum += start[place]! + this.#posts[rooms[place]!]! - next[place]!
     return sum
+  }
+
+  /** Of each of these rooms, on average. */
+  readersOf({ from, rooms }: Rooms): number {
+    const members = this.#membersOf.slice(from, from + rooms)
+    return members.reduce((sum, { length }) => sum + length, 0) / rooms
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {
