@@ -50,8 +50,8 @@ export const nchan: Peer = {
   find() {
     const nginx = findProgram('nginx')
     if (nginx === undefined) return undefined
-    const query = ['dpkg-query', '--show', '--showformat=${Version}\n', 'libnginx-mod-nchan']
-    const version = readVersion(query, /^(?:\d+:)?([\d.]+)/)
+    const query = ['dpkg-query', '--show', 'libnginx-mod-nchan']
+    const version = readVersion(query, /\s(?:\d+:)?([\d.]+)/)
     return version && `${version}, nginx ${readVersion([nginx, '-v'], /nginx\/(\S+)/)}`
   },
   start({ core, connections }: PeerOptions) {

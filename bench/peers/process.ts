@@ -85,27 +85,20 @@ export class PeerProcess {
 
   /** Leaves neither processes nor files behind. */
   async stop(): Promise<void> {
+    // Taken before the first one ends: the others are then nobody's children.
+    const { pids } = this
     this.#process.kill('SIGTERM')
-    const timer = setTimeout(() => this.#killAll(), STOP_MS_MAX)
+    const timer = setTimeout(() => killAll(pids), STOP_MS_MAX)
     await this.#process.exited
     clearTimeout(timer)
     process.removeListener('exit', this.#abandon)
-    this.#abandon()
-  }
-
-  readonly #abandon = (): void => {
-    this.#killAll()
+    killAll(pids)
     rmSync(this.folder, { recursive: true, force: true })
   }
 
-  #killAll(): void {
-    for (const pid of this.pids) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It has ended by itself.
-      }
-    }
+  readonly #abandon = (): void => {
+    killAll(this.pids)
+    rmSync(this.folder, { recursive: true, force: true })
   }
 
   async #accepting(): Promise<void> {
@@ -159,6 +152,16 @@ function treeOf(root: number): number[] {
   for (const pid of pids)
     for (const [child, parent] of parents) if (parent === pid) pids.push(child)
   return pids
+}
+
+function killAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has ended by itself.
+    }
+  }
 }
 
 function freePort(): Promise<number> {
