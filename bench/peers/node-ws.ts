@@ -1,0 +1,24 @@
+/** Bare `ws` on Node, with Parley's wire shapes: one send for each event and reader. */
+import { join } from 'node:path'
+import type { Peer } from './peer.ts'
+import { findProgram, PeerProcess, packageVersion, readVersion } from './process.ts'
+
+export const nodeWs: Peer = {
+  name: 'ws on Node',
+  install: 'npm ci',
+  durable: 'memory only',
+  ordered: 'numbered while connected, nothing resent',
+  dialect: join(import.meta.dir, '../generator/parley.ts'),
+  find() {
+    const node = findProgram('node')
+    const version = packageVersion('ws')
+    if (node === undefined || version === undefined) return undefined
+    return `${version}, Node ${readVersion([node, '--version'], /v(\S+)/)}`
+  },
+  start({ core }) {
+    const script = join(import.meta.dir, 'node-ws-server.mjs')
+    return PeerProcess.start(core, (_, port) => ({
+      command: [findProgram('node')!, script, String(port)],
+    }))
+  },
+}
