@@ -59,6 +59,7 @@ modules:
 
 export const ejabberd: Peer = {
   name: 'ejabberd',
+  title: 'ejabberd',
   install: 'apt-get install ejabberd erlang-p1-sqlite3',
   durable: 'fsync before it is sent on',
   ordered: 'in order for each room, gaps to be found by archive ids',

@@ -27,6 +27,7 @@ set_tcp_nodelay true
 
 export const mosquitto: Peer = {
   name: 'mosquitto',
+  title: 'mosquitto',
   install: 'apt-get install mosquitto',
   durable: 'memory only',
   ordered: 'in order for each topic, at most once (QoS 0)',

@@ -20,7 +20,8 @@ websocket {
 `
 
 export const nats: Peer = {
-  name: 'nats-server',
+  name: 'nats',
+  title: 'nats-server',
   install: 'apt-get install nats-server',
   durable: 'memory only',
   ordered: 'in order for each publisher, at most once',

@@ -42,7 +42,8 @@ http {
 `
 
 export const nchan: Peer = {
-  name: 'nginx+nchan',
+  name: 'nchan',
+  title: 'nginx + nchan',
   install: 'apt-get install nginx libnginx-mod-nchan',
   durable: 'memory only',
   ordered: 'in order for each channel, resumable within the buffer',

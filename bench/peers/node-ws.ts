@@ -4,7 +4,8 @@ import type { Peer } from './peer.ts'
 import { findProgram, PeerProcess, packageVersion, readVersion } from './process.ts'
 
 export const nodeWs: Peer = {
-  name: 'ws on Node',
+  name: 'node-ws',
+  title: 'ws on Node',
   install: 'npm ci',
   durable: 'memory only',
   ordered: 'numbered while connected, nothing resent',

@@ -5,7 +5,10 @@
 import type { PeerProcess } from './process.ts'
 
 export interface Peer {
+  /** On the command line. */
   name: string
+  /** For people. */
+  title: string
   /** One line that installs it. */
   install: string
   /** When a post is safe from a power cut; a few words. */

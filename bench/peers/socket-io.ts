@@ -7,7 +7,8 @@ import { findProgram, PeerProcess, packageVersion, readVersion } from './process
 import { Shape } from './shape.ts'
 
 export const socketIo: Peer = {
-  name: 'socket.io',
+  name: 'socket-io',
+  title: 'socket.io',
   install: 'npm ci',
   durable: 'memory only',
   ordered: 'in order while connected, nothing resent',
