@@ -44,14 +44,19 @@ export class Shape {
     return true
   }
 
-  /** Of a message that fits; NaN if there are other than digits. */
+  /** Of a message that fits. Throws if there are other than digits, or two rooms are named. */
   room(bytes: Buffer, start: number): number {
-    return readNumber(bytes, start + this.#rooms[0]!, ROOM_DIGITS)
+    const room = readNumber(bytes, start + this.#rooms[0]!, ROOM_DIGITS)
+    for (let i = 1; i < this.#rooms.length; i++)
+      if (readNumber(bytes, start + this.#rooms[i]!, ROOM_DIGITS) !== room)
+        return wrong(bytes, start)
+    return Number.isNaN(room) ? wrong(bytes, start) : room
   }
 
-  /** Of a message that fits; NaN if there are other than digits. */
+  /** Of a message that fits. Throws if there are other than digits. */
   number(bytes: Buffer, start: number): number {
-    return readNumber(bytes, start + this.#number, NUMBER_DIGITS)
+    const n = readNumber(bytes, start + this.#number, NUMBER_DIGITS)
+    return Number.isNaN(n) ? wrong(bytes, start) : n
   }
 
   /** A client's frame with it, to be sent over and over. */
@@ -64,6 +69,10 @@ export class Shape {
       return frame
     }
   }
+}
+
+function wrong(bytes: Buffer, start: number): never {
+  throw new Error(`a wrong delivery: ${bytes.toString('latin1', start, start + 200)}`)
 }
 
 function segmentsBetween(length: number, slots: Segment[]): Segment[] {
