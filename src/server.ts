@@ -12,6 +12,7 @@ import {
   createSocketOperations,
   type SocketOperations,
 } from './api/operations.ts'
+import { Outbox } from './api/outbox.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
@@ -75,7 +76,10 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
     listener = listen({
       config,
       handle: createHttpHandler({ ...api, router: new Router(all), responder }),
-      sockets: { ...api, operations: socketOperations, responder, clock, metrics },
+      sockets: {
+        ...api,
+        ...{ operations: socketOperations, responder, clock, metrics, outbox: new Outbox() },
+      },
       responder,
     })
   } catch (error) {

@@ -175,11 +175,16 @@ export class RawWebSocket {
     this.connection = connection
   }
 
-  static async open(url: string, token: string, path = '/ws'): Promise<RawWebSocket> {
+  static async open(
+    url: string,
+    token: string,
+    path = '/ws',
+    headers: Record<string, string> = {},
+  ): Promise<RawWebSocket> {
     const { host } = new URL(url)
     const { response, connection } = await rawRequest(
       url,
-      handshake(path, { Host: host, Authorization: `Bearer ${token}` }),
+      handshake(path, { Host: host, Authorization: `Bearer ${token}`, ...headers }),
     )
     if (response?.status !== 101) throw new Error(`${response?.status} instead of 101`)
     return new RawWebSocket(connection)

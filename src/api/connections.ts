@@ -9,6 +9,7 @@ import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Id } from '../types.ts'
+import { Budget } from './limits.ts'
 
 /** Why we end a connection. `transport` modules know how to say it in their own way. */
 export type EndCause =
@@ -38,6 +39,8 @@ export interface Connection {
 const SWEEP_MS = 500
 /** Heartbeats are spread over so many turns, so that they come evenly. */
 const BEAT_TURNS = 20
+/** Those who are not let in are told to come back within this time, in seconds. */
+const RETRY_SPREAD_S = 5
 
 export class Connections {
   readonly #config: Config
@@ -45,8 +48,11 @@ export class Connections {
   readonly #sessions: Sessions
   readonly #metrics: Metrics
   readonly #turns: Set<Connection>[] = Array.from({ length: BEAT_TURNS }, () => new Set())
-  readonly #bySession = new Map<Id, Set<Connection>>()
+  /** Most sessions have one connection, for which a set would be a waste. */
+  readonly #bySession = new Map<Id, Connection | Set<Connection>>()
   readonly #byUser = new Map<Id, number>()
+  readonly #admission: Budget
+  #admissionFullAt = 0
   #size = 0
   #nextTurn = 0
   #timers: ReturnType<typeof setInterval>[] = []
@@ -56,8 +62,12 @@ export class Connections {
     this.#clock = clock
     this.#sessions = sessions
     this.#metrics = metrics
+    const { connectsPerSecondMax, connectsBurstMax } = config
+    this.#admission = new Budget(connectsBurstMax, 60 * connectsPerSecondMax, clock)
     sessions.onEnded((id) => {
-      for (const connection of [...(this.#bySession.get(id) ?? [])]) connection.end('signed_out')
+      const found = this.#bySession.get(id)
+      const all = found instanceof Set ? [...found] : found === undefined ? [] : [found]
+      for (const connection of all) connection.end('signed_out')
     })
   }
 
@@ -74,6 +84,20 @@ export class Connections {
 
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
+  }
+
+  /**
+   * To be asked before a connection is made. When everyone comes back at once, some are told to
+   * come a little later, each at another moment, so that those who are let in are served soon.
+   * Throws `overloaded`.
+   */
+  admit(): void {
+    const fullAt = this.#admission.take(this.#admissionFullAt)
+    if (fullAt !== undefined) this.#admissionFullAt = fullAt
+    else {
+      this.#metrics.refusals.inc({ cause: 'connects' })
+      throw problem('overloaded', { retryAfterS: 1 + Math.floor(Math.random() * RETRY_SPREAD_S) })
+    }
   }
 
   /** Throws `too_many_connections`. Every `add` has its `remove`. */
@@ -96,8 +120,9 @@ export class Connections {
     const count = this.#byUser.get(user.id) ?? 0
     if (count >= this.#config.connectionsPerUserMax) throw problem('too_many_connections')
     const ofSession = this.#bySession.get(session.id)
-    if (ofSession) ofSession.add(connection)
-    else this.#bySession.set(session.id, new Set([connection]))
+    if (ofSession instanceof Set) ofSession.add(connection)
+    else if (ofSession === undefined) this.#bySession.set(session.id, connection)
+    else this.#bySession.set(session.id, new Set([ofSession, connection]))
     this.#byUser.set(user.id, count + 1)
   }
 
@@ -113,8 +138,9 @@ export class Connections {
   #removeFrom(connection: Connection, { user, session }: Viewer): void {
     const ofSession = this.#bySession.get(session.id)
     // One that was refused for being too many was never counted.
-    if (!ofSession?.delete(connection)) return
-    if (ofSession.size === 0) this.#bySession.delete(session.id)
+    const isOne = ofSession instanceof Set ? ofSession.delete(connection) : ofSession === connection
+    if (!isOne) return
+    if (!(ofSession instanceof Set) || ofSession.size === 0) this.#bySession.delete(session.id)
     const count = (this.#byUser.get(user.id) ?? 1) - 1
     if (count === 0) this.#byUser.delete(user.id)
     else this.#byUser.set(user.id, count)

@@ -20,10 +20,12 @@ export interface FrameHandler {
    * throws or rejects.
    */
   preparePost(frame: Frame): (() => Promise<void>) | Promise<() => Promise<void>>
-  /** Any other operation. Resolves when it has been answered. Never rejects. */
-  operate(frame: Frame): Promise<void>
+  /** Any other operation; answered when it returns, or resolves. Never throws or rejects. */
+  operate(frame: Frame): void | Promise<void>
   /** The frame is no operation, so it cannot even be replied to. */
   malformed(): void
+  /** Nothing waits or is under way any more. */
+  idle?(): void
 }
 
 export class FrameQueue {
@@ -47,6 +49,7 @@ export class FrameQueue {
   push(text: string): boolean {
     if (this.#frames.length >= this.#max) return false
     this.#frames.push(text)
+    // Those that wait already are pumped when what they wait for has ended.
     if (this.#frames.length === 1) this.#pump()
     return true
   }
@@ -64,9 +67,16 @@ export class FrameQueue {
       if (frame === undefined || !this.#mayBegin(frame)) break
       taken += 1
       if (frame.op === 'post') this.#post(frame)
-      else this.#runAlone(this.#handler.operate(frame))
+      else this.#operate(frame)
     }
-    if (!this.#stopped) this.#frames.splice(0, taken)
+    if (this.#stopped) return
+    this.#frames.splice(0, taken)
+    if (this.#frames.length === 0 && this.#posting === 0 && !this.#blocked) this.#handler.idle?.()
+  }
+
+  #operate(frame: Frame): void {
+    const work = this.#handler.operate(frame)
+    if (work instanceof Promise) this.#runAlone(work)
   }
 
   #mayBegin({ op }: Frame): boolean {

@@ -1,10 +1,13 @@
 /** Listing messages over HTTP: pages, their links, and the long-poll. */
 import type { Place, Target } from '../chat/access.ts'
 import type { Cursor, Page } from '../chat/messages.ts'
+import type { Viewer } from '../chat/sessions.ts'
 import { deferred } from '../clock.ts'
 import { problem } from '../errors.ts'
-import { linesFormat } from '../live/format.ts'
-import type { Reader } from '../live/reader.ts'
+import type { Feed } from '../live/feed.ts'
+import { type Format, linesFormat } from '../live/format.ts'
+import { Reader } from '../live/reader.ts'
+import type { Slice } from '../live/slice.ts'
 import type { Seq } from '../types.ts'
 import { notSignedIn } from './auth.ts'
 import type { Connection, EndCause } from './connections.ts'
@@ -64,39 +67,62 @@ function linksOf(call: Call<HistoryQuery>, { first, last, events }: Page, limit:
 async function waitForNews(call: Call, place: Place, after: Seq, waitMs: number): Promise<void> {
   const { chat, connections, viewer } = call
   const { signal } = call.request
-  const woken = deferred<EndCause | 'news'>()
-  const reader: Reader = {
-    format: linesFormat(place.label),
-    write() {
-      woken.resolve('news')
-      return true
-    },
-    caughtUp() {},
-    drained: () => Promise.resolve(),
-    failed: woken.reject,
-  }
-  const connection: Connection = {
-    transport: 'long-poll',
-    viewer,
-    end: woken.resolve,
-    beat() {},
-    sweep() {},
-  }
-  const wake = () => woken.resolve('news')
+  const poll = new LongPoll(place, viewer)
+  const wake = () => poll.wake('news')
   const timer = setTimeout(wake, waitMs)
   signal.addEventListener('abort', wake)
-  connections.add(connection)
-  const feed = await chat.messages.follow(place, { after }, reader).catch((error) => {
-    woken.reject(error)
-    return undefined
-  })
+  connections.add(poll)
+  let feed: Feed | undefined
   try {
-    feed?.start()
-    if ((await woken.promise) === 'signed_out') throw notSignedIn()
+    feed = await chat.messages.follow(place, { after }, poll)
+    feed.run()
+    if ((await poll.woken.promise) === 'signed_out') throw notSignedIn()
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', wake)
-    feed?.close()
-    connections.remove(connection)
+    poll.ended = true
+    if (feed !== undefined) chat.hub.unsubscribe(feed.timeline, poll)
+    connections.remove(poll)
   }
+}
+
+/** A reader that wants to know of the first news only; the page is then read as any other. */
+class LongPoll extends Reader implements Connection {
+  readonly transport = 'long-poll'
+  readonly format: Format
+  readonly viewer: Viewer
+  readonly ready = true
+  readonly woken = deferred<EndCause | 'news'>()
+  ended = false
+
+  constructor(place: Place, viewer: Viewer) {
+    super()
+    this.format = linesFormat(place.label)
+    this.viewer = viewer
+  }
+
+  wake(by: EndCause | 'news'): void {
+    this.woken.resolve(by)
+  }
+
+  end(cause: EndCause): void {
+    this.wake(cause)
+  }
+
+  write(slices: readonly Slice[]): number {
+    this.wake('news')
+    return slices.length
+  }
+
+  failed(error: unknown): void {
+    this.woken.reject(error)
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  caughtUp(): void {}
+  beat(): void {}
+  sweep(): void {}
 }

@@ -88,11 +88,12 @@ export type RateName = 'posts' | 'requests' | 'signUps'
 
 /** All rates of the server. With `RATE_LIMITS=off` nothing is counted. */
 export class Limits {
+  /** Of each WebSocket. */
+  readonly frames: Budget
   readonly #rates: Record<RateName, Rate>
   readonly #failuresByName: Rate
   readonly #failuresByAddress: Rate
   readonly #config: Config
-  readonly #clock: Clock
   readonly #metrics: Metrics
 
   constructor(config: Config, clock: Clock, metrics: Metrics) {
@@ -100,13 +101,14 @@ export class Limits {
     const rate = (name: string, perMinute: number, burst: number) =>
       new Rate(clock, { name, perMinute, burst, entriesMax })
     this.#config = config
-    this.#clock = clock
     this.#metrics = metrics
     this.#rates = {
       posts: rate('posts', config.postsPerMinuteMax, config.postsBurstMax),
       requests: rate('requests', config.requestsPerMinuteMax, config.requestsBurstMax),
       signUps: rate('sign-ups', config.signUpsPerMinuteMax, config.signUpsBurstMax),
     }
+    const framesBurst = config.rateLimits === 'on' ? config.framesBurstMax : 0
+    this.frames = new Budget(framesBurst, config.framesPerMinuteMax, clock)
     this.#failuresByName = rate('failures-per-name', 2, config.failuresPerNameMax)
     this.#failuresByAddress = rate('failures-per-address', 20, config.failuresPerAddressMax)
   }
@@ -154,12 +156,6 @@ export class Limits {
     }
   }
 
-  /** A budget for the frames of one WebSocket. */
-  frames(): FrameBudget {
-    const { framesBurstMax, framesPerMinuteMax } = this.#config
-    return new FrameBudget(this.on ? framesBurstMax : 0, framesPerMinuteMax, this.#clock)
-  }
-
   #counted<T>(work: () => T): T {
     try {
       return work()
@@ -170,12 +166,14 @@ export class Limits {
   }
 }
 
-/** The same algorithm for one connection: a single number, nothing to look up. */
-export class FrameBudget {
+/**
+ * The same algorithm for those who keep their one number themselves, such as a WebSocket for its
+ * frames: there is nothing to look up.
+ */
+export class Budget {
   readonly #burstMs: number
   readonly #costMs: number
   readonly #clock: Clock
-  #fullAt = 0
 
   /** A burst of 0 means no limit. */
   constructor(burst: number, perMinute: number, clock: Clock) {
@@ -184,13 +182,14 @@ export class FrameBudget {
     this.#clock = clock
   }
 
-  /** Spends one; false if there is none left. */
-  take(): boolean {
-    if (this.#burstMs === 0) return true
+  /**
+   * Spends one of the budget that is full at `fullAt` (0 for a new one). Returns when it will be
+   * full then, to be kept for the next time; undefined if there is none left.
+   */
+  take(fullAt: number): number | undefined {
+    if (this.#burstMs === 0) return fullAt
     const now = this.#clock.monotonicMs()
-    const fullAt = Math.max(now, this.#fullAt) + this.#costMs
-    if (fullAt - now > this.#burstMs + 0.0005) return false
-    this.#fullAt = fullAt
-    return true
+    const next = Math.max(now, fullAt) + this.#costMs
+    return next - now > this.#burstMs + 0.0005 ? undefined : next
   }
 }

@@ -7,9 +7,15 @@ import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
 import type { HttpHandler } from './http.ts'
+import { lengthenListenQueues } from './listen-backlog.ts'
 import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
-import { type RawSocket, SocketConnection, type SocketOptions, type SocketStart } from './socket.ts'
+import {
+  DEFLATE_PROTOCOL,
+  SocketConnection,
+  type SocketOptions,
+  type SocketStart,
+} from './socket.ts'
 
 /**
  * Time that a request may take to arrive and to be answered, unless it is told to be patient; Bun
@@ -78,6 +84,7 @@ export function listen(options: {
       },
     }),
   )
+  lengthenListenQueues()
   return {
     url: server.url.origin,
     close: () => void server.stop(),
@@ -126,26 +133,18 @@ class BunPeer implements Peer {
   }
 
   upgrade(start: SocketStart): boolean {
-    return this.#server.upgrade(this.#request, { data: { start } })
+    // Left alone, Bun agrees to whatever protocol is offered first.
+    const headers = start.deflated ? { 'Sec-WebSocket-Protocol': DEFLATE_PROTOCOL } : {}
+    return this.#server.upgrade(this.#request, { data: { start }, headers })
   }
 }
 
 function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): void {
   const { start } = socket.data
-  const connection = new SocketConnection(options, rawSocket(socket), start.viewer)
+  const connection = new SocketConnection(options, socket, start)
   // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of
   // it.
   socket.data.start = {}
   socket.data.connection = connection
   connection.opened(start)
-}
-
-function rawSocket(socket: ServerWebSocket<SocketData>): RawSocket {
-  return {
-    send: (text) => socket.send(text),
-    buffered: () => socket.getBufferedAmount(),
-    ping: () => void socket.ping(),
-    close: (code, reason) => socket.close(code, reason),
-    terminate: () => socket.terminate(),
-  }
 }

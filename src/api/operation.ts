@@ -104,12 +104,16 @@ export function request<Query extends z.ZodObject, Body extends z.ZodObject>(
   return { kind: 'request', ...operation } as RequestOperation
 }
 
+/** Of whatever stays open. */
+export const CONNECT_ERRORS: readonly ErrorCode[] = ['websocket_bad_handshake', 'overloaded']
+
+/** A subscription's path, with the errors that all of them have. */
 export function subscribe(
   name: string,
   summary: string,
   path: string,
   schemas: RequestSchemas,
-  rest: Pick<SubscribeOperation, 'event' | 'errors' | 'place'>,
+  rest: Pick<SubscribeOperation, 'event' | 'place'> & { errors?: readonly ErrorCode[] },
 ): SubscribeOperation {
   return {
     kind: 'subscribe',
@@ -120,5 +124,6 @@ export function subscribe(
     auth: true,
     query: schemas.start,
     ...rest,
+    errors: [...(rest.errors ?? []), ...CONNECT_ERRORS],
   }
 }

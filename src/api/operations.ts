@@ -10,7 +10,8 @@ import { clearedCookie } from './auth.ts'
 import { checkRoomName, created, getMessage, ok, postMessage, signIn } from './handlers.ts'
 import { listMessages } from './history.ts'
 import { listNames } from './names.ts'
-import { type Call, type Operation, request, type SocketOperation, subscribe } from './operation.ts'
+import type { Call, Operation, SocketOperation } from './operation.ts'
+import { CONNECT_ERRORS, request, subscribe } from './operation.ts'
 import {
   inboxEntrySchema,
   messageSchema,
@@ -48,7 +49,7 @@ export function createOperations(schemas: RequestSchemas): Operation[] {
       method: 'GET',
       path: '/ws',
       auth: false,
-      errors: ['not_signed_in', 'foreign_origin', 'websocket_bad_handshake', 'upgrade_required'],
+      errors: ['not_signed_in', 'foreign_origin', 'upgrade_required', ...CONNECT_ERRORS],
     },
   ]
 }
@@ -287,7 +288,6 @@ function inboxOperations(schemas: RequestSchemas): Operation[] {
     }),
     subscribe('subscribeToInbox', 'Follow my inbox live.', '/subscribe', schemas, {
       event: inboxEntrySchema,
-      errors: [],
       place: (call) => call.chat.access.place(call.viewer.user, { inbox: true }),
     }),
   ]

@@ -2,43 +2,30 @@
 import type { Place, Target } from '../chat/access.ts'
 import type { Draft } from '../chat/messages.ts'
 import type { Viewer } from '../chat/sessions.ts'
-import { type Clock, type Deferred, deferred } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { isoTime } from '../events.ts'
-import { type Format, socketFormat } from '../live/format.ts'
-import type { Reader } from '../live/reader.ts'
-import type { Turns } from '../live/turns.ts'
+import type { Feed } from '../live/feed.ts'
+import { deflatedFormat, socketFormat } from '../live/format.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Seq, TimelineId } from '../types.ts'
 import { getViewer } from './auth.ts'
 import { CLOSE } from './close-codes.ts'
 import type { Connection, EndCause } from './connections.ts'
 import { type Frame, type FrameHandler, FrameQueue } from './frames.ts'
-import type { FrameBudget } from './limits.ts'
 import type { Api } from './operation.ts'
 import type { SocketOperations } from './operations.ts'
+import type { Outbox } from './outbox.ts'
 import type { Responder } from './respond.ts'
 import { check } from './schema.ts'
+import { type RawSocket, SocketOutput } from './socket-output.ts'
 import { type Start, Subscriptions } from './subscriptions.ts'
 import { userView } from './views.ts'
-
-/** The runtime's socket. */
-export interface RawSocket {
-  /**
-   * Bytes sent; −1 if they wait because the other side reads too slowly; 0 if they were dropped.
-   */
-  send(text: string): number
-  /** Bytes that wait. */
-  buffered(): number
-  ping(): void
-  close(code: number, reason: string): void
-  /** Cuts it, without a closing handshake. */
-  terminate(): void
-}
 
 /** What the handshake has already settled. */
 export interface SocketStart {
   viewer?: Viewer
+  /** Frames of events come deflated. */
+  deflated?: boolean
   /** On a subscribe path: subscribed from the first moment. */
   subscription?: Start & { place: Place }
 }
@@ -48,35 +35,43 @@ export interface SocketOptions extends Api {
   responder: Responder
   clock: Clock
   metrics: Metrics
+  outbox: Outbox
 }
+
+/** The subprotocol (`Sec-WebSocket-Protocol`) by which a client asks for deflated frames. */
+export const DEFLATE_PROTOCOL = 'parley.deflate'
 
 /** The reply's id on a subscribe path, where nobody asked by frame. */
 const UNASKED = 0
 
-export class SocketConnection implements Connection, Reader, FrameHandler {
-  readonly transport = 'websocket'
-  readonly format: Format = socketFormat
+/** One object for each connection, small while it is idle: what is not needed then is not there. */
+export class SocketConnection extends SocketOutput implements Connection, FrameHandler {
   viewer: Viewer | undefined
   readonly #options: SocketOptions
-  readonly #socket: RawSocket
   readonly #openedAt: number
-  readonly #budget: FrameBudget
+  /** Of the frames it may send; see `Budget`. */
+  #budgetFullAt = 0
   /** Made with the first one. */
   #subscriptions: Subscriptions | undefined
-  readonly #queue: FrameQueue
-  #drained: Deferred<void> | undefined
-  #stalledSince = Number.POSITIVE_INFINITY
+  /** There while frames wait or are being handled. */
+  #queue: FrameQueue | undefined
   #endedAt: number | undefined
   #cause: EndCause | undefined
   #answered = true
 
-  constructor(options: SocketOptions, socket: RawSocket, viewer?: Viewer) {
+  constructor(options: SocketOptions, socket: RawSocket, { viewer, deflated }: SocketStart) {
+    super(socket, deflated ? deflatedFormat : socketFormat, options.outbox, options.config)
     this.#options = options
-    this.#socket = socket
     this.#openedAt = options.clock.monotonicMs()
     this.viewer = viewer
-    this.#budget = options.limits.frames()
-    this.#queue = new FrameQueue(this, options.config.socketQueueMax)
+  }
+
+  get transport(): 'websocket' {
+    return 'websocket'
+  }
+
+  get ended(): boolean {
+    return this.#endedAt !== undefined
   }
 
   /** Registers the connection; then, on a subscribe path, subscribes. */
@@ -86,16 +81,14 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     } catch {
       this.end('too_many')
       // Nobody keeps time for it: it is not in the registry.
-      setTimeout(() => this.#socket.terminate(), this.#options.config.closeGraceMs)
+      setTimeout(() => this.socket.terminate(), this.#options.config.closeGraceMs)
       return
     }
     // Signed out while the handshake was under way.
     if (this.viewer && !this.#options.chat.sessions.isLive(this.viewer))
       return this.end('signed_out')
     if (subscription === undefined) return
-    this.#follow(UNASKED, subscription.place, subscription).catch((error) => {
-      this.#refuse(UNASKED, error)
-    })
+    void this.#answering(UNASKED, () => this.#follow(UNASKED, subscription.place, subscription))
   }
 
   /** The socket is gone, whoever closed it. */
@@ -108,15 +101,17 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     if (this.#endedAt !== undefined) return
     this.#cause = cause
     this.#stop()
-    this.#socket.close(...CLOSE[cause])
+    this.socket.close(...CLOSE[cause])
   }
 
   #stop(): void {
     if (this.#endedAt !== undefined) return
+    this.sendGathered()
     this.#endedAt = this.#options.clock.monotonicMs()
-    this.#queue.stop()
+    this.#queue?.stop()
     this.#subscriptions?.closeAll()
-    this.writable()
+    this.due = undefined
+    this.wake()
   }
 
   /** A frame, as text; undefined stands for a binary one. */
@@ -124,8 +119,16 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     if (this.#endedAt !== undefined) return
     this.#answered = true
     if (text === undefined) return this.end('bad_frame')
-    if (!this.#budget.take()) return this.end('too_busy')
+    const { limits, config } = this.#options
+    const fullAt = limits.frames.take(this.#budgetFullAt)
+    if (fullAt === undefined) return this.end('too_busy')
+    this.#budgetFullAt = fullAt
+    this.#queue ??= new FrameQueue(this, config.socketQueueMax)
     if (!this.#queue.push(text)) this.end('too_busy')
+  }
+
+  idle(): void {
+    this.#queue = undefined
   }
 
   malformed(): void {
@@ -136,18 +139,19 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     this.#answered = true
   }
 
-  /** The runtime has sent what waited. */
-  writable(): void {
-    this.#stalledSince = Number.POSITIVE_INFINITY
-    this.#drained?.resolve()
-    this.#drained = undefined
+  operate(frame: Frame): void | Promise<void> {
+    return this.#answering(frame.id, () => {
+      if (this.#mayAct(frame)) return this.#operate(frame)
+    })
   }
 
-  async operate(frame: Frame): Promise<void> {
+  /** Whatever goes wrong is the answer. */
+  #answering(id: number, work: () => void | Promise<void>): void | Promise<void> {
     try {
-      if (this.#mayAct(frame)) await this.#operate(frame)
+      const working = work()
+      if (working instanceof Promise) return working.catch((error) => this.#refuse(id, error))
     } catch (error) {
-      this.#refuse(frame.id, error)
+      this.#refuse(id, error)
     }
   }
 
@@ -197,20 +201,26 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     this.#reply(id, JSON.stringify({ user: userView(viewer.user) }))
   }
 
-  async #subscribe({ id, rest }: Frame): Promise<void> {
+  #subscribe({ id, rest }: Frame): void | Promise<void> {
     const frame = check(this.#options.operations.subscribe.frame, rest)
-    const place = await this.#place(targetOf(frame))
-    await this.#follow(id, place, frame)
+    const place = this.#place(targetOf(frame))
+    if (place instanceof Promise) return place.then((found) => this.#follow(id, found, frame))
+    return this.#follow(id, place, frame)
   }
 
-  async #follow(id: number, place: Place, start: Start): Promise<void> {
+  #follow(id: number, place: Place, start: Start): void | Promise<void> {
     this.#subscriptions ??= new Subscriptions(this.#options, this)
-    const feed = await this.#subscriptions.add(place, start)
+    const feed = this.#subscriptions.add(place, start)
+    if (feed instanceof Promise) return feed.then((late) => this.#began(id, late))
+    this.#began(id, feed)
+  }
+
+  #began(id: number, feed: Feed | undefined): void {
     if (feed === undefined) return
-    const { head, recovered } = feed
-    const told = { timeline: place.timeline, epoch: this.#options.chat.epoch, head, recovered }
+    const { head, recovered, timeline } = feed
+    const told = { timeline: timeline.id, epoch: this.#options.chat.epoch, head, recovered }
     this.#reply(id, JSON.stringify(told))
-    feed.start()
+    feed.run()
   }
 
   #unsubscribe({ id, rest }: Frame): void {
@@ -251,35 +261,12 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
   }
 
   #reply(id: number, ok: string): void {
-    this.write(`{"re":${id},"ok":${ok}}`)
+    this.gather(`{"re":${id},"ok":${ok}}`)
   }
 
   #refuse(id: number, error: unknown): void {
     const known = this.#options.responder.problem(error)
-    this.write(`{"re":${id},"error":${JSON.stringify(known)}}`)
-  }
-
-  write(frame: string): boolean {
-    if (this.#endedAt !== undefined) return true
-    const sent = this.#socket.send(frame)
-    if (sent > 0) return true
-    if (sent === 0 || this.#socket.buffered() > this.#options.config.slowReaderBytesMax)
-      this.end('too_slow')
-    return false
-  }
-
-  get turns(): Turns | undefined {
-    return this.#subscriptions?.turns
-  }
-
-  drained(): Promise<void> {
-    if (this.#endedAt !== undefined || this.#socket.buffered() === 0) return Promise.resolve()
-    this.#drained ??= deferred()
-    return this.#drained.promise
-  }
-
-  caughtUp(timeline: TimelineId, seq: Seq): void {
-    this.write(`{"timeline":"${timeline}","caughtUp":${seq}}`)
+    this.gather(`{"re":${id},"error":${JSON.stringify(known)}}`)
   }
 
   failed(): void {
@@ -293,28 +280,26 @@ export class SocketConnection implements Connection, Reader, FrameHandler {
     if (this.#endedAt !== undefined) return
     if (!this.#answered) {
       this.end('dead')
-      return this.#socket.terminate()
+      return this.socket.terminate()
     }
     this.#answered = false
-    this.#socket.ping()
-    const heads = this.#subscriptions?.movedHeads()
-    if (heads !== undefined) this.write(JSON.stringify({ heads }))
+    this.socket.ping()
+    const { clock, config } = this.#options
+    // Twice as far back: what could not be told last time is told now.
+    const since = clock.monotonicMs() - 2 * config.heartbeatMs
+    const heads = this.#subscriptions?.headsMovedSince(since)
+    if (heads !== undefined) this.gather(JSON.stringify({ heads }))
   }
 
   sweep(now: number): void {
     const { config } = this.#options
     if (this.#endedAt !== undefined) {
-      if (now - this.#endedAt > config.closeGraceMs) this.#socket.terminate()
+      if (now - this.#endedAt > config.closeGraceMs) this.socket.terminate()
       return
     }
     if (this.viewer === undefined && now - this.#openedAt > config.authTimeoutMs)
       return this.end('no_auth_in_time')
-    // A ping may push the rest of a backfill's frame into the kernel, where it is as unread as
-    // before.
-    const waiting = this.#drained !== undefined || this.#socket.buffered() > 0
-    if (!waiting) this.#stalledSince = Number.POSITIVE_INFINITY
-    else this.#stalledSince = Math.min(this.#stalledSince, now)
-    if (now - this.#stalledSince > config.slowReaderMs) this.end('too_slow')
+    if (this.isTooSlow(now)) this.end('too_slow')
   }
 }
 

@@ -10,21 +10,18 @@ import { type Deferred, deferred } from '../clock.ts'
 import { fieldProblem, problem } from '../errors.ts'
 import type { Feed } from '../live/feed.ts'
 import { cursorId, eventStreamFormat, type Format, linesFormat } from '../live/format.ts'
-import type { Reader } from '../live/reader.ts'
+import { Reader } from '../live/reader.ts'
+import type { Slice } from '../live/slice.ts'
+import type { LiveTimeline } from '../live/timeline.ts'
 import type { Seq } from '../types.ts'
 import type { Connection, EndCause } from './connections.ts'
-import type { Call, SubscribeOperation } from './operation.ts'
+import type { Api, Call, SubscribeOperation } from './operation.ts'
 import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
+import { DEFLATE_PROTOCOL } from './socket.ts'
 
-/** Text that may wait for a reader before a backfill pauses. */
-const BACKFILL_CHARS = 262_144
-/**
- * A stream passes its text on only between turns, so one big flush may go over the limit for a
- * moment even if the reader is fast. It may go over for a sweep, and never by more than this
- * factor.
- */
-const BURST = 4
+/** Text that may wait for a reader before it is given no more. */
+const WAITING_CHARS = 262_144
 /** How long an `EventSource` waits before it comes back, in milliseconds. */
 const RETRY_MS = 2_000
 
@@ -45,21 +42,27 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
   const { call, operation, peer, responder, wantsSocket } = given
   const place = await operation.place(call)
   const start = startOf(call)
+  const { connections, chat } = call
+  connections.admit()
   if (wantsSocket) {
-    if (peer.upgrade({ viewer: call.viewer, subscription: { place, ...start } })) return undefined
+    const deflated = wantsDeflated(call.headers)
+    const subscription = { place, ...start }
+    if (peer.upgrade({ viewer: call.viewer, deflated, subscription })) return undefined
     throw problem('websocket_bad_handshake')
   }
-  const { connections, chat, config } = call
   const sse = call.headers.get('accept')?.includes('text/event-stream') ?? false
   const stream = new StreamConnection(
     call.viewer,
     sse ? new EventStreamWords(place, chat.epoch) : new LinesWords(place, chat.epoch),
-    { bytesMax: config.slowReaderBytesMax, stallMsMax: config.slowReaderMs },
+    call,
   )
   stream.onEnd = (cause) => connections.remove(stream, cause)
   connections.add(stream)
+  let recovered: boolean
   try {
-    stream.start(await chat.messages.follow(place, start, stream))
+    const feed = await chat.messages.follow(place, start, stream)
+    stream.start(feed)
+    recovered = feed.recovered
   } catch (error) {
     stream.end('failed')
     throw error
@@ -68,8 +71,14 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
   return responder.stream(stream.body, sse ? 200 : 202, {
     'Content-Type': sse ? 'text/event-stream' : 'application/x-ndjson',
     'Parley-Epoch': chat.epoch,
-    ...(!stream.recovered && { 'Parley-Recovered': 'false' }),
+    ...(!recovered && { 'Parley-Recovered': 'false' }),
   })
+}
+
+/** Whether the handshake offers our subprotocol for deflated frames. */
+export function wantsDeflated(headers: Headers): boolean {
+  const offered = headers.get('sec-websocket-protocol')
+  return offered?.split(',').some((one) => one.trim() === DEFLATE_PROTOCOL) ?? false
 }
 
 /** `?after=` or, from a browser that comes back, `Last-Event-ID`, which knows more. */
@@ -138,27 +147,24 @@ class LinesWords implements Words {
   }
 }
 
-class StreamConnection implements Connection, Reader {
-  readonly transport: Connection['transport']
+class StreamConnection extends Reader implements Connection {
   readonly viewer: Viewer
   readonly body: ReadableStream<string>
   /** Told once; without a cause the client itself has gone. */
   onEnd: (cause?: EndCause) => void = () => {}
   readonly #words: Words
-  readonly #limits: { bytesMax: number; stallMsMax: number }
+  readonly #api: Api
   #controller!: ReadableStreamDefaultController<string>
-  #feed: Feed | undefined
+  #timeline: LiveTimeline | undefined
   #drained: Deferred<void> | undefined
   #stalledSince: number | undefined
-  /** Too much was waiting at the last sweep. */
-  #over = false
   #ended = false
 
-  constructor(viewer: Viewer, words: Words, limits: { bytesMax: number; stallMsMax: number }) {
+  constructor(viewer: Viewer, words: Words, api: Api) {
+    super()
     this.viewer = viewer
-    this.transport = words.transport
     this.#words = words
-    this.#limits = limits
+    this.#api = api
     this.body = new ReadableStream<string>(
       {
         start: (controller) => {
@@ -167,48 +173,62 @@ class StreamConnection implements Connection, Reader {
         pull: () => this.#resume(),
         cancel: () => this.#finish(),
       },
-      { highWaterMark: BACKFILL_CHARS, size: (chunk = '') => chunk.length },
+      { highWaterMark: WAITING_CHARS, size: (chunk = '') => chunk.length },
     )
+  }
+
+  get transport(): Connection['transport'] {
+    return this.#words.transport
   }
 
   get format(): Format {
     return this.#words.format
   }
 
-  get recovered(): boolean {
-    return this.#feed?.recovered ?? true
+  get ready(): boolean {
+    return this.#waiting() < WAITING_CHARS
+  }
+
+  get ended(): boolean {
+    return this.#ended
   }
 
   start(feed: Feed): void {
     // The client, or the session, may have gone while the feed was being opened.
     if (this.#ended) return feed.close()
-    this.#feed = feed
-    this.write(this.#words.opening(feed))
-    feed.start()
+    this.#timeline = feed.timeline
+    this.#say(this.#words.opening(feed))
+    feed.run()
   }
 
-  write(frame: string): boolean {
-    if (this.#ended) return true
-    this.#controller.enqueue(frame)
-    // Unread text grows without bound otherwise: the runtime never refuses any.
-    if (this.#waiting() > this.#limits.bytesMax * BURST) this.end('too_slow')
-    return this.#waiting() < BACKFILL_CHARS
+  /** The runtime never refuses any text and would keep it all, so it is asked before each slice. */
+  write(slices: readonly Slice[]): number {
+    if (this.#ended) return slices.length
+    let taken = 0
+    // Streams are sent as text only.
+    do this.#say(slices[taken++]!.frame(this.format) as string)
+    while (taken < slices.length && this.ready)
+    return taken
+  }
+
+  #say(text: string): void {
+    if (!this.#ended) this.#controller.enqueue(text)
   }
 
   /** Characters that the runtime has not taken yet. */
   #waiting(): number {
-    return BACKFILL_CHARS - (this.#controller.desiredSize ?? BACKFILL_CHARS)
+    return WAITING_CHARS - (this.#controller.desiredSize ?? WAITING_CHARS)
   }
 
   drained(): Promise<void> {
-    if (this.#ended || this.#waiting() < BACKFILL_CHARS) return Promise.resolve()
+    if (this.#ended || this.ready) return Promise.resolve()
     this.#drained ??= deferred()
     return this.#drained.promise
   }
 
   caughtUp(_: string, seq: Seq): void {
     const words = this.#words.caughtUp(seq)
-    if (words !== '') this.write(words)
+    if (words !== '') this.#say(words)
   }
 
   failed(): void {
@@ -216,17 +236,15 @@ class StreamConnection implements Connection, Reader {
   }
 
   beat(): void {
-    this.write(this.#words.heartbeat)
+    this.#say(this.#words.heartbeat)
   }
 
   sweep(now: number): void {
-    const waiting = this.#waiting()
-    if (waiting < BACKFILL_CHARS) this.#stalledSince = undefined
+    const { slowReaderMs, slowReaderBytesMax } = this.#api.config
+    if (this.ready) this.#stalledSince = undefined
     else this.#stalledSince ??= now
-    const wasOver = this.#over
-    this.#over = waiting > this.#limits.bytesMax
-    const stalled = now - (this.#stalledSince ?? now) > this.#limits.stallMsMax
-    if (stalled || (wasOver && this.#over)) this.end('too_slow')
+    const stuck = now - (this.#stalledSince ?? now) > slowReaderMs
+    if (stuck || this.staysBehind(slowReaderBytesMax)) this.end('too_slow')
   }
 
   /** A stream has no close code: the client sees the end and comes back, and then hears why. */
@@ -245,7 +263,8 @@ class StreamConnection implements Connection, Reader {
   #finish(cause?: EndCause): void {
     if (this.#ended) return
     this.#ended = true
-    this.#feed?.close()
+    this.due = undefined
+    if (this.#timeline !== undefined) this.#api.chat.hub.unsubscribe(this.#timeline, this)
     this.#resume()
     this.onEnd(cause)
   }

@@ -1,9 +1,9 @@
-/** The subscriptions of one WebSocket: a feed for each timeline, and what was last told of it. */
+/** The subscriptions of one reader: which timelines it follows, live or by a feed. */
 import type { Place } from '../chat/access.ts'
 import { problem } from '../errors.ts'
 import type { Feed } from '../live/feed.ts'
 import type { Reader } from '../live/reader.ts'
-import { Turns } from '../live/turns.ts'
+import type { LiveTimeline } from '../live/timeline.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import type { Api } from './operation.ts'
@@ -15,11 +15,10 @@ export interface Start {
 }
 
 export class Subscriptions {
-  /** Of the backfills: all of them write to the one socket. */
-  readonly turns = new Turns()
   readonly #api: Api & { metrics: Metrics }
   readonly #reader: Reader
-  readonly #feeds = new Map<TimelineId, Feed>()
+  /** A list, because people follow few timelines and a map costs more than all else here. */
+  #timelines: LiveTimeline[] = []
   #closed = false
 
   constructor(api: Api & { metrics: Metrics }, reader: Reader) {
@@ -28,49 +27,63 @@ export class Subscriptions {
   }
 
   /**
-   * A feed that is registered but not started: its reply comes before its first event. Undefined if
-   * everything was closed meanwhile. Throws `already_subscribed`, `too_many_subscriptions`.
+   * A feed that is registered but does not run: its reply comes before its first event. At once if
+   * the timeline is open on this node. Undefined if everything was closed meanwhile. Throws, or
+   * rejects with, `already_subscribed`, `too_many_subscriptions`.
    */
-  async add(place: Place, start: Start): Promise<Feed | undefined> {
-    const { chat, config, metrics } = this.#api
-    if (this.#feeds.has(place.timeline)) throw problem('already_subscribed')
-    if (this.#feeds.size >= config.subscriptionsPerConnectionMax)
+  add(place: Place, start: Start): Feed | Promise<Feed | undefined> {
+    const { chat, config } = this.#api
+    if (this.#find(place.timeline) !== undefined) throw problem('already_subscribed')
+    if (this.#timelines.length >= config.subscriptionsPerConnectionMax)
       throw problem('too_many_subscriptions')
-    const feed = await chat.messages.follow(place, start, this.#reader)
-    if (this.#closed) {
-      feed.close()
+    const feed = chat.messages.follow(place, start, this.#reader)
+    if (!(feed instanceof Promise)) return this.#added(feed)
+    return feed.then((late) => {
+      if (!this.#closed) return this.#added(late)
+      late.close()
       return undefined
-    }
-    this.#feeds.set(place.timeline, feed)
-    metrics.subscriptions.inc()
+    })
+  }
+
+  #added(feed: Feed): Feed {
+    this.#timelines.push(feed.timeline)
+    this.#api.metrics.subscriptions.inc()
     return feed
   }
 
-  /** Throws `not_subscribed`. */
-  remove(timeline: TimelineId): void {
-    const feed = this.#feeds.get(timeline)
-    if (feed === undefined) throw problem('not_subscribed')
-    feed.close()
-    this.#feeds.delete(timeline)
-    this.#api.metrics.subscriptions.dec()
+  #find(id: TimelineId): LiveTimeline | undefined {
+    return this.#timelines.find((timeline) => timeline.id === id)
   }
 
+  /** Throws `not_subscribed`. */
+  remove(id: TimelineId): void {
+    const timeline = this.#find(id)
+    if (timeline === undefined) throw problem('not_subscribed')
+    this.#timelines = this.#timelines.filter((other) => other !== timeline)
+    this.#end(timeline)
+  }
+
+  /** The reader has ended. */
   closeAll(): void {
     this.#closed = true
-    this.#api.metrics.subscriptions.dec(this.#feeds.size)
-    for (const feed of this.#feeds.values()) feed.close()
-    this.#feeds.clear()
+    const timelines = this.#timelines
+    this.#timelines = []
+    for (const timeline of timelines) this.#end(timeline)
   }
 
-  /** Heads that have moved since they were last told; quiet timelines prove nothing new. */
-  movedHeads(): Record<TimelineId, Seq> | undefined {
+  #end(timeline: LiveTimeline): void {
+    this.#api.metrics.subscriptions.dec()
+    this.#api.chat.hub.unsubscribe(timeline, this.#reader)
+  }
+
+  /** Heads that have moved since then and that the reader has reached; the quiet prove nothing. */
+  headsMovedSince(ms: number): Record<TimelineId, Seq> | undefined {
+    const reader = this.#reader
     let moved: Record<TimelineId, Seq> | undefined
-    for (const [id, feed] of this.#feeds) {
-      const { flushed } = feed.timeline
-      if (flushed === feed.headTold || !feed.isLive) continue
-      feed.headTold = flushed
+    for (const timeline of this.#timelines) {
+      if (timeline.flushedAtMs < ms || reader.isBehind(timeline)) continue
       moved ??= {}
-      moved[id] = flushed
+      moved[timeline.id] = timeline.flushed
     }
     return moved
   }

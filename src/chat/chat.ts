@@ -42,7 +42,11 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
     clock,
     log,
     metrics,
-    tail: { eventsMax: config.tailEventsMax, bytesMax: config.tailBytesMax },
+    tail: {
+      eventsMax: config.tailEventsMax,
+      bytesMax: config.tailBytesMax,
+      totalBytesMax: config.tailsBytesMax,
+    },
     tickMsMax: config.tickMsMax,
   })
   const recorder = new Recorder({

@@ -134,8 +134,8 @@ export class Messages {
     return encodeEvent(event, place.label)
   }
 
-  /** A feed of the place, not yet started. The caller closes it. */
-  follow(place: Place, start: Omit<FeedStart, 'timeline'>, reader: Reader): Promise<Feed> {
+  /** A feed of the place, not yet running. The caller ends it by `hub.unsubscribe`. */
+  follow(place: Place, start: Omit<FeedStart, 'timeline'>, reader: Reader): Feed | Promise<Feed> {
     return Feed.open(this.#options.hub, { ...start, timeline: place.timeline }, reader)
   }
 }

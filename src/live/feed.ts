@@ -1,27 +1,25 @@
 /**
- * One subscription's ordered stream. All transports read through this one, so order and recovery
- * are written once. A feed runs in three phases:
+ * One subscription's ordered stream while it is not live. All transports read through this one, so
+ * order and recovery are written once. It runs in three phases:
  *
- * 1. *Backfill.* From its cursor it reads up to the head, from the timeline's tail where that
- *    reaches back far enough, else from the store, at the pace the reader takes it.
+ * 1. *Backfill.* From its cursor it reads up to the head, a slice at a time, whenever the reader is
+ *    ready: from the timeline's tail where that reaches back far enough, else from the store.
+ *    Readers that missed the same events are given the same slices.
  * 2. *Cutover.* When there is nothing left to read it tells the reader so and joins the live
  *    readers. Between the last look at the head and joining nothing is awaited, so no event can
  *    slip between.
- * 3. *Live.* The hub writes each flush's frame straight to the reader; the feed itself only waits
- *    to be closed.
+ * 3. *Live.* The feed is gone: the reader stands on the timeline's list, at `flushed`, and each
+ *    round writes to it. If it stops taking what it is given, a new feed goes back to phase 1 from
+ *    where it stopped, without telling the reader anything.
  *
- * A reader that does not keep up is ended by its transport and resumes from its cursor; in no phase
- * is an event left out.
+ * A reader that takes nothing for too long, or falls too far behind, is ended by its transport and
+ * resumes from its cursor; in no phase is an event left out.
  */
 import type { Seq, TimelineId } from '../types.ts'
-import type { LiveEvent } from './bus.ts'
-import { slices } from './format.ts'
 import type { Hub } from './hub.ts'
 import type { Reader } from './reader.ts'
-import type { LiveFeed, LiveTimeline } from './timeline.ts'
-
-/** Events taken from the tail at a time, so that one long backfill leaves room for others. */
-const STEP_EVENTS = 256
+import type { Slice } from './slice.ts'
+import type { LiveTimeline } from './timeline.ts'
 
 export interface FeedStart {
   timeline: TimelineId
@@ -31,7 +29,7 @@ export interface FeedStart {
   epoch?: string | undefined
 }
 
-export class Feed implements LiveFeed {
+export class Feed {
   readonly reader: Reader
   readonly timeline: LiveTimeline
   /** The timeline's head when this feed was opened. */
@@ -41,15 +39,35 @@ export class Feed implements LiveFeed {
    * backfilled and events start after `head`.
    */
   readonly recovered: boolean
-  /** The head this reader was last told of; for `heads` frames. */
-  headTold: Seq
   readonly #hub: Hub
   #cursor: Seq
+  /** It was live before, so the reader is on the timeline's list. */
+  readonly #again: boolean
+  /** The reader knows that the backfill is over. */
+  #told: boolean
+  /** How far it has come, in the timeline's count of characters; only for one that was live. */
+  #charsAt = 0
   #closed = false
 
-  /** Finds out where to start. Nothing is written to the reader before `start`. */
-  static async open(hub: Hub, start: FeedStart, reader: Reader): Promise<Feed> {
-    const timeline = await hub.open(start.timeline)
+  /**
+   * Finds out where to start, at once if the timeline is open on this node. Nothing is written to
+   * the reader before `start`. Throws, or rejects, if the store cannot be read.
+   */
+  static open(hub: Hub, start: FeedStart, reader: Reader): Feed | Promise<Feed> {
+    const opened = hub.open(start.timeline)
+    const { after = 0 } = start
+    if (opened instanceof Promise || after > opened.head)
+      return Feed.#openLater(hub, start, opened, reader)
+    return new Feed(hub, opened, opened.head, start, reader)
+  }
+
+  static async #openLater(
+    hub: Hub,
+    start: FeedStart,
+    opened: LiveTimeline | Promise<LiveTimeline>,
+    reader: Reader,
+  ): Promise<Feed> {
+    const timeline = await opened
     const { after = 0 } = start
     // History is read from the store, so its reader may know an event before this node has heard of
     // it.
@@ -57,12 +75,28 @@ export class Feed implements LiveFeed {
     return new Feed(hub, timeline, head, start, reader)
   }
 
+  /**
+   * The feed of a live reader that stopped taking what it was given, at `cursor`. It runs by
+   * itself; `owedChars` is what the round that it could not follow still held for it.
+   */
+  static behind(
+    hub: Hub,
+    timeline: LiveTimeline,
+    { cursor, owedChars }: { cursor: Seq; owedChars: number },
+    reader: Reader,
+  ): void {
+    const feed = new Feed(hub, timeline, timeline.head, { after: cursor }, reader, true)
+    feed.#charsAt = timeline.charsAtFlushed - owedChars
+    feed.run()
+  }
+
   private constructor(
     hub: Hub,
     timeline: LiveTimeline,
     head: Seq,
-    start: FeedStart,
+    start: Omit<FeedStart, 'timeline'>,
     reader: Reader,
+    again = false,
   ) {
     const { after, epoch } = start
     this.#hub = hub
@@ -72,76 +106,80 @@ export class Feed implements LiveFeed {
     const sameEpoch = epoch === undefined || epoch === hub.epoch
     this.recovered = after === undefined || (sameEpoch && after <= this.head)
     this.#cursor = this.recovered && after !== undefined ? after : this.head
-    this.headTold = this.head
+    this.#again = again
+    this.#told = again
+    reader.addFeed(this)
+    hub.began(timeline)
   }
 
-  /** True once the backfill is over and the hub writes to the reader. */
-  get isLive(): boolean {
-    return this.timeline.live.has(this)
+  /** Characters published since it stopped being live and not yet given to it; else 0. */
+  get behindChars(): number {
+    return this.#again ? this.timeline.charsAtHead - this.#charsAt : 0
   }
 
-  /** Runs the phases. Failures go to the reader. */
-  start(): void {
-    this.#run().catch((error) => {
-      if (!this.#closed) this.reader.failed(error)
-    })
-  }
-
+  /** Ends the subscription before it is live. */
   close(): void {
     if (this.#closed) return
-    this.#closed = true
-    this.timeline.live.delete(this)
+    this.#end()
+    if (this.#again) this.timeline.leave(this.reader)
     this.#hub.release(this.timeline)
   }
 
-  async #run(): Promise<void> {
+  /** Runs the phases as far as they go without waiting, and goes on by itself after each wait. */
+  run(): void {
     // Phase 1
     while (!this.#closed && this.#cursor < this.timeline.head) {
-      const endTurn = await this.reader.turns?.take()
-      try {
-        await this.#step()
-      } finally {
-        endTurn?.()
-      }
+      if (!this.reader.ready) return this.#goOnAfter(this.reader.drained())
+      const slice = this.#hub.next(this.timeline, this.#cursor)
+      if (slice === undefined) return this.#goOnAfter(this.#read())
+      this.#write(slice)
     }
     if (this.#closed) return
     // Phase 2
-    this.reader.caughtUp(this.timeline.id, this.#cursor)
-    this.join()
-  }
-
-  /**
-   * Becomes live. A cursor past what live readers have been given waits for the flush that is due,
-   * which calls this again; by then it may lack the end of what was flushed, and gets it here.
-   */
-  join(): void {
+    if (!this.#told) {
+      this.#told = true
+      this.reader.caughtUp(this.timeline.id, this.#cursor)
+    }
     if (this.#closed) return
-    const { timeline } = this
-    if (this.#cursor > timeline.flushed) {
-      timeline.joining.push(this)
+    if (this.#cursor > this.timeline.flushed) {
+      this.timeline.joining.push(this)
       return
     }
-    if (this.#cursor < timeline.flushed)
-      for (const slice of slices(timeline.tail.after(this.#cursor) ?? [])) this.#write(slice)
-    timeline.live.add(this)
+    this.#end()
+    if (!this.#again) this.timeline.readers.push(this.reader)
   }
 
-  /** The next page of the backfill. Resolves when the reader is ready for more. */
-  async #step(): Promise<void> {
-    if (this.#closed) return
-    const events =
-      this.timeline.tail.after(this.#cursor, STEP_EVENTS) ??
-      (await this.#hub.read(this.timeline.id, this.#cursor))
-    if (events.length === 0) throw new Error(`events after ${this.#cursor} are missing`)
-    for (const slice of slices(events)) {
+  /** Failures go to the reader. */
+  #goOnAfter(wait: Promise<void>): void {
+    wait
+      .then(() => this.run())
+      .catch((error) => {
+        if (!this.#closed) this.reader.failed(error)
+      })
+  }
+
+  /** A slice from the store, when it is this feed's turn. */
+  async #read(): Promise<void> {
+    const endTurn = await this.reader.turns.take()
+    try {
       if (this.#closed) return
-      if (!this.#write(slice)) await this.reader.drained()
+      const slice = await this.#hub.load(this.timeline, this.#cursor)
+      while (!this.reader.ready && !this.#closed) await this.reader.drained()
+      if (!this.#closed) this.#write(slice)
+    } finally {
+      endTurn()
     }
   }
 
-  #write(events: readonly LiveEvent[]): boolean {
-    const { reader, timeline } = this
-    this.#cursor = events.at(-1)!.seq
-    return reader.write(reader.format.frame(timeline.id, events))
+  #write(slice: Slice): void {
+    this.#cursor = slice.last
+    this.#charsAt += slice.chars
+    this.reader.write([slice])
+  }
+
+  #end(): void {
+    this.#closed = true
+    this.reader.removeFeed(this)
+    this.#hub.ended(this.timeline)
   }
 }

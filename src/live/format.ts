@@ -1,19 +1,20 @@
 /**
  * How events become bytes for one kind of reader. A format is shared: all readers of a timeline
- * whose format has the same `key` get the very same text, made once a flush.
+ * whose format has the same `key` get the very same frame, made once.
  */
+import { deflateRawSync } from 'node:zlib'
 import { type Label, labelled } from '../events.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import type { LiveEvent } from './bus.ts'
 
-/** Text in one frame; a single event may be larger than that. */
-const FRAME_CHARS = 262_144
+/** Text, or bytes where a format packs them. */
+export type Frame = string | Uint8Array
 
 export interface Format {
-  /** Equal keys mean equal text for equal events of one timeline. */
+  /** Equal keys mean equal frames for equal events of one timeline. */
   readonly key: string
   /** `events` are ascending, contiguous, at least one. */
-  frame(timeline: TimelineId, events: readonly LiveEvent[]): string
+  frame(timeline: TimelineId, events: readonly LiveEvent[]): Frame
 }
 
 function labelKey(label: Label): string {
@@ -21,10 +22,25 @@ function labelKey(label: Label): string {
 }
 
 /** WebSocket: `{"timeline":"…","events":[…]}`. */
-export const socketFormat: Format = {
+export const socketFormat = {
   key: 'ws',
-  frame: (timeline, events) =>
+  frame: (timeline: TimelineId, events: readonly LiveEvent[]) =>
     `{"timeline":"${timeline}","events":[${events.map((event) => event.json).join(',')}]}`,
+} satisfies Format
+
+/** Shorter frames stay text: deflated they would save less than a packet's headers. */
+const DEFLATED_CHARS_MIN = 512
+
+/**
+ * WebSocket, for those who asked for it: the same frame, deflated (RFC 1951, no header) once for
+ * all of them, as a binary frame. Browsers inflate it with `DecompressionStream('deflate-raw')`.
+ */
+export const deflatedFormat: Format = {
+  key: 'ws deflated',
+  frame(timeline, events) {
+    const text = socketFormat.frame(timeline, events)
+    return text.length < DEFLATED_CHARS_MIN ? text : deflateRawSync(text)
+  },
 }
 
 /** NDJSON: one event a line. */
@@ -47,20 +63,4 @@ export function eventStreamFormat(label: Label, epoch: string): Format {
 
 export function cursorId(epoch: string, seq: Seq): string {
   return `${epoch}:${seq}`
-}
-
-/** Cuts a run of events so that no frame grows without bound. */
-export function* slices(events: readonly LiveEvent[]): Generator<readonly LiveEvent[]> {
-  let from = 0
-  let chars = 0
-  for (let i = 0; i < events.length; i++) {
-    const length = events[i]!.json.length
-    if (i > from && chars + length > FRAME_CHARS) {
-      yield events.slice(from, i)
-      from = i
-      chars = 0
-    }
-    chars += length
-  }
-  if (from < events.length) yield events.slice(from)
 }

@@ -1,16 +1,8 @@
 /**
- * This process's live timelines, and how a committed event reaches their readers:
- *
- * 1. *Accept.* The bus brings events of a commit. The next one in sequence goes into its timeline's
- *    tail; one already there is ignored; past a hole, the store is read up to it.
- * 2. *Gather.* A timeline with news is put on the list for the next flush. The flush comes at once
- *    when the last one was cheap; under load it waits about as long as the last one took, so that
- *    flushing never takes more than half of the loop and frames grow instead of their number.
- * 3. *Flush.* For each timeline on the list, one frame for each format, with all events gathered,
- *    is handed to every live reader. Then feeds that were joining become live.
- *
- * Only step 1 raises `head` and only step 3 raises `flushed`, in order and without holes. That is
- * why a live reader needs no cursor of its own: it stands at `flushed`.
+ * This process's live timelines, and what they know. The bus brings events of a commit: the next
+ * one in sequence goes into its timeline's tail; one already there is ignored; past a hole, the
+ * store is read up to it. Only this raises `head`, in order and without holes. Whoever reads the
+ * timeline is told by a lane (`lane.ts`) or reads up to the head by a feed (`feed.ts`).
  */
 import type { Clock } from '../clock.ts'
 import { encodeEvent } from '../events.ts'
@@ -19,14 +11,22 @@ import type { Metrics } from '../metrics.ts'
 import type { Store } from '../store/store.ts'
 import type { Seq, StoredEvent, TimelineId } from '../types.ts'
 import type { Bus, LiveEvent } from './bus.ts'
-import { slices } from './format.ts'
-import type { TailLimits } from './tail.ts'
+import { Lane } from './lane.ts'
+import type { Reader } from './reader.ts'
+import { cut, type Slice } from './slice.ts'
+import { TailBudget, type TailLimits } from './tail.ts'
 import { LiveTimeline } from './timeline.ts'
 
 /** Events read from the store at a time. */
 const READ_EVENTS = 200
+/** Events taken from a tail to make a slice of; more of the usual size would not fit into one. */
+const TAIL_EVENTS = 512
+/** Slices of one read that are kept for others who missed the same. */
+const READ_SLICES_SHARED = 8
 /** Wait before a hole that could not be read is tried again. */
 const REFILL_MS = 1_000
+/** Timelines with more readers than this have a lane of their own. */
+const WIDE_READERS = 1_000
 
 export interface HubOptions {
   store: Store
@@ -42,13 +42,23 @@ export interface HubOptions {
 export class Hub {
   readonly #options: HubOptions
   readonly #timelines = new Map<TimelineId, LiveTimeline>()
-  #dirty: LiveTimeline[] = []
-  #scheduled = false
-  /** On the monotonic clock: no flush before this moment. */
-  #notBefore = 0
+  readonly #budget: TailBudget
+  readonly #narrow: Lane
+  readonly #wide: Lane
+  /** Where trimming for the common budget goes on. */
+  #trimming: Iterator<LiveTimeline> | undefined
 
   constructor(options: HubOptions) {
+    const { clock, metrics, tickMsMax } = options
     this.#options = options
+    this.#budget = new TailBudget(options.tail)
+    const onRound = (tookMs: number, deliveries: number) => {
+      metrics.deliveries.inc(deliveries)
+      metrics.flushTime.observe(tookMs / 1_000)
+    }
+    const lane = { hub: this, clock, tickMsMax, onRound }
+    this.#narrow = new Lane(lane)
+    this.#wide = new Lane(lane)
   }
 
   get epoch(): string {
@@ -59,21 +69,31 @@ export class Hub {
     return this.#timelines.size
   }
 
+  /** Characters in all tails. */
+  get tailChars(): number {
+    return this.#budget.chars
+  }
+
   /**
-   * The timeline with a known head, kept until `release`. Rejects if the store cannot be read. The
-   * bus is opened before the head is read: an event is then either below the head or on its way.
+   * The timeline with a known head, kept until `release`; at once if it is open. Rejects if the
+   * store cannot be read. The bus is opened before the head is read: an event is then either below
+   * the head or on its way.
    */
-  async open(id: TimelineId): Promise<LiveTimeline> {
+  open(id: TimelineId): LiveTimeline | Promise<LiveTimeline> {
     let timeline = this.#timelines.get(id)
     if (timeline === undefined) {
-      timeline = new LiveTimeline(id, this.#options.tail)
+      timeline = new LiveTimeline(id, this.#budget)
       this.#timelines.set(id, timeline)
       this.#options.bus.open(id)
       timeline.opened = this.#readHead(timeline)
     }
     timeline.users += 1
+    return timeline.early === undefined ? timeline : this.#opened(timeline)
+  }
+
+  async #opened(timeline: LiveTimeline): Promise<LiveTimeline> {
     try {
-      if (timeline.early !== undefined) await timeline.opened
+      await timeline.opened
     } catch (error) {
       this.release(timeline)
       throw error
@@ -86,6 +106,16 @@ export class Hub {
     if (timeline.users > 0) return
     this.#options.bus.close(timeline.id)
     this.#timelines.delete(timeline.id)
+    timeline.tail.drop()
+  }
+
+  /** Ends a subscription, live or not. */
+  unsubscribe(timeline: LiveTimeline, reader: Reader): void {
+    const feed = reader.feedOf(timeline)
+    if (feed !== undefined) return feed.close()
+    timeline.leave(reader)
+    if (!reader.ended) reader.cancel(timeline)
+    this.release(timeline)
   }
 
   /** The head in the log, which this node may be about to hear of. Releases it if it rejects. */
@@ -108,7 +138,7 @@ export class Hub {
     for (const event of early) this.#accept(timeline, event)
   }
 
-  /** Phase 1. The bus's listener: events of one commit, in any state of order. */
+  /** The bus's listener: events of one commit, in any state of order. */
   events(events: readonly LiveEvent[]): void {
     for (const event of events) {
       const timeline = this.#timelines.get(event.timeline)
@@ -131,7 +161,7 @@ export class Hub {
     if (alreadyReading) return
     while (timeline.users > 0 && timeline.head < timeline.rumoured) {
       try {
-        const missing = await this.read(timeline.id, timeline.head)
+        const missing = await this.#read(timeline.id, timeline.head)
         for (const event of missing) if (event.seq > timeline.head) this.#push(timeline, event)
         if (missing.length === 0) break
       } catch (error) {
@@ -147,68 +177,74 @@ export class Hub {
 
   #push(timeline: LiveTimeline, event: LiveEvent): void {
     timeline.head = event.seq
+    timeline.charsAtHead += event.json.length
     timeline.tail.push(event)
-    this.#gather(timeline)
+    const lane = timeline.readers.length > WIDE_READERS ? this.#wide : this.#narrow
+    lane.gather(timeline)
+  }
+
+  /** The next slice after `cursor`, below the head, if it is in memory. */
+  next(timeline: LiveTimeline, cursor: Seq): Slice | undefined {
+    const shared = timeline.findShared(cursor)
+    if (shared !== undefined) return shared
+    const [slice] = cut(timeline, timeline.tail.after(cursor, TAIL_EVENTS) ?? [])
+    if (slice !== undefined) timeline.share(slice)
+    return slice
+  }
+
+  /**
+   * The next slice after `cursor` from the store. Readers that missed the same share one read.
+   * Rejects if the store cannot be read, or does not have what must be there.
+   */
+  load(timeline: LiveTimeline, cursor: Seq): Promise<Slice> {
+    const { loading } = timeline
+    let slice = loading.get(cursor)
+    if (slice === undefined) {
+      slice = this.#load(timeline, cursor).finally(() => loading.delete(cursor))
+      loading.set(cursor, slice)
+    }
+    return slice
+  }
+
+  async #load(timeline: LiveTimeline, cursor: Seq): Promise<Slice> {
+    const known = this.next(timeline, cursor)
+    if (known !== undefined) return known
+    const events = await this.#read(timeline.id, cursor)
+    const slices = cut(timeline, events)
+    const [first] = slices
+    if (first === undefined) throw new Error(`events after ${cursor} are missing`)
+    for (const slice of slices.slice(0, READ_SLICES_SHARED)) timeline.share(slice)
+    return first
   }
 
   /** The next events after `seq` from the store, encoded, at most a page of them. */
-  async read(id: TimelineId, after: Seq): Promise<LiveEvent[]> {
+  async #read(id: TimelineId, after: Seq): Promise<LiveEvent[]> {
     const events = await this.#options.store.list(id, { after, limit: READ_EVENTS })
     return events.map(liveEvent)
   }
 
-  /** Phase 2. */
-  #gather(timeline: LiveTimeline): void {
-    if (timeline.dirty) return
-    timeline.dirty = true
-    this.#dirty.push(timeline)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    const waitMs = this.#notBefore - this.#options.clock.monotonicMs()
-    if (waitMs < 1) setImmediate(this.#flush)
-    else setTimeout(this.#flush, waitMs)
+  /** A feed of the timeline begins, or ends. */
+  began(timeline: LiveTimeline): void {
+    timeline.feeds += 1
   }
 
-  /** Phase 3. */
-  readonly #flush = (): void => {
-    const { clock, metrics, tickMsMax } = this.#options
-    const startedAt = clock.monotonicMs()
-    const dirty = this.#dirty
-    this.#dirty = []
-    this.#scheduled = false
-    let deliveries = 0
-    for (const timeline of dirty) {
-      timeline.dirty = false
-      deliveries += this.#flushTimeline(timeline)
-    }
-    const endedAt = clock.monotonicMs()
-    const tookMs = endedAt - startedAt
-    this.#notBefore = endedAt + Math.min(tookMs, tickMsMax)
-    metrics.deliveries.inc(deliveries)
-    metrics.flushTime.observe(tookMs / 1_000)
+  ended(timeline: LiveTimeline): void {
+    timeline.feeds -= 1
+    if (timeline.feeds === 0) timeline.forgetShared()
   }
 
-  #flushTimeline(timeline: LiveTimeline): number {
-    const events = timeline.tail.after(timeline.flushed) ?? []
-    const readers = timeline.live.size
-    for (const slice of slices(events)) {
-      const frames = new Map<string, string>()
-      for (const feed of timeline.live) {
-        const { format } = feed.reader
-        let frame = frames.get(format.key)
-        if (frame === undefined) {
-          frame = format.frame(timeline.id, slice)
-          frames.set(format.key, frame)
-        }
-        feed.reader.write(frame)
-      }
-    }
-    timeline.flushed = timeline.head
-    const joining = timeline.joining
-    timeline.joining = []
-    for (const feed of joining) feed.join()
+  /** After a round: keeps this tail within its limits, and all of them within theirs. */
+  trim(timeline: LiveTimeline): void {
     timeline.tail.trim(timeline.flushed)
-    return readers * events.length
+    if (this.#budget.exceeded) this.#trimNext()
+  }
+
+  /** Quiet timelines give way, too, one after the other. */
+  #trimNext(): void {
+    this.#trimming ??= this.#timelines.values()
+    const { value, done } = this.#trimming.next()
+    if (done) this.#trimming = undefined
+    else value.tail.trim(value.flushed)
   }
 }
 

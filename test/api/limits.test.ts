@@ -1,7 +1,7 @@
 /** Rates, on a clock that stands still until it is told to move. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { FrameBudget, Limits, Rate } from '../../src/api/limits.ts'
+import { Budget, Limits, Rate } from '../../src/api/limits.ts'
 import type { Clock } from '../../src/clock.ts'
 import { type Config, defaultConfig } from '../../src/config.ts'
 import { problem } from '../../src/errors.ts'
@@ -149,8 +149,7 @@ describe('all rates together', () => {
   test('off means that nothing is counted', () => {
     const limits = limitsWith({ rateLimits: 'off', postsBurstMax: 1 })
     for (let i = 0; i < 10; i++) expect(limits.take('posts', 'ada')).toEqual({})
-    const frames = limits.frames()
-    for (let i = 0; i < 10_000; i++) expect(frames.take()).toBe(true)
+    for (let i = 0; i < 10_000; i++) expect(limits.frames.take(0)).toBe(0)
   })
 
   const wrong = () => Promise.reject(problem('wrong_credentials'))
@@ -205,12 +204,20 @@ describe('all rates together', () => {
 
 test('frames: the burst passes, one more does not, until it has refilled', () => {
   const clock = new FakeClock()
-  const budget = new FrameBudget(5, 60, clock)
-  for (let i = 0; i < 5; i++) expect(budget.take()).toBe(true)
-  expect(budget.take()).toBe(false)
+  const budget = new Budget(5, 60, clock)
+  let fullAt = 0
+  const take = () => {
+    const next = budget.take(fullAt)
+    fullAt = next ?? fullAt
+    return next !== undefined
+  }
+  for (let i = 0; i < 5; i++) expect(take()).toBe(true)
+  expect(take()).toBe(false)
   clock.ms += 999
-  expect(budget.take()).toBe(false)
+  expect(take()).toBe(false)
   clock.ms += 1
-  expect(budget.take()).toBe(true)
-  expect(budget.take()).toBe(false)
+  expect(take()).toBe(true)
+  expect(take()).toBe(false)
+  // Another socket has a budget of its own.
+  expect(budget.take(0)).toBeDefined()
 })

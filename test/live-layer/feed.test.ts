@@ -11,7 +11,7 @@ test('a reader that starts at the head gets only what comes', async () => {
   world.commit(5)
   const reader = await world.follow()
   expect([reader.feed.head, reader.feed.recovered]).toEqual([5, true])
-  await eventually(() => reader.feed.isLive, 'it is live')
+  await eventually(() => reader.isLive, 'it is live')
   expect(reader.caughtUpAt).toEqual([5])
   world.post(2)
   await eventually(() => reader.cursor === 7, 'both arrive')
@@ -23,7 +23,7 @@ test('a reader that starts after a seq gets the rest by pages, then what comes',
   world.commit(950)
   world.readTurns = 1
   const reader = await world.follow({ after: 17 })
-  await eventually(() => reader.feed.isLive, 'it is live')
+  await eventually(() => reader.isLive, 'it is live')
   expect(reader.caughtUpAt).toEqual([950])
   world.post(3)
   await eventually(() => reader.cursor === 953, 'the last arrives')
@@ -37,12 +37,12 @@ test('what is recent comes from the tail, without the store', async () => {
   await eventually(() => first.cursor === 6, 'the first reader has all')
   const reads = world.reads
   const second = await world.follow({ after: 1 })
-  await eventually(() => second.feed.isLive, 'the second is live')
+  await eventually(() => second.isLive, 'the second is live')
   expect(second.seqs).toEqual([2, 3, 4, 5, 6])
   expect(world.reads).toBe(reads)
 })
 
-test('a cursor of another epoch, or beyond the head, starts at the head and is told so', async () => {
+test('a cursor of another epoch, or beyond the head, starts at the head and is told', async () => {
   const world = new World()
   world.commit(5)
   for (const start of [
@@ -52,7 +52,7 @@ test('a cursor of another epoch, or beyond the head, starts at the head and is t
   ]) {
     const reader = await world.follow(start)
     expect([reader.feed.recovered, reader.feed.head]).toEqual([false, world.head])
-    await eventually(() => reader.feed.isLive, 'it is live')
+    await eventually(() => reader.isLive, 'it is live')
     world.post()
     await eventually(() => reader.cursor === world.head, 'the next one arrives')
     expect(reader.seqs).toEqual([world.head])
@@ -84,10 +84,10 @@ test('a reader that is not ready gets no more of the backfill until it has drain
     await eventually(() => reader.stalled, 'it stalls')
     for (let i = 0; i < 50; i++) await turn()
     expect(reader.cursor).toBe(expected)
-    expect(reader.feed.isLive).toBe(false)
+    expect(reader.isLive).toBe(false)
     reader.drain()
   }
-  await eventually(() => reader.feed.isLive, 'it is live')
+  await eventually(() => reader.isLive, 'it is live')
   expect(reader.seqs).toEqual(firstSeqs(650))
 })
 
@@ -103,14 +103,14 @@ test('what is posted while a reader stalls in its backfill is not lost', async (
   }
   expect(reader.cursor).toBe(100)
   reader.drain()
-  await eventually(() => reader.feed.isLive, 'it is live')
+  await eventually(() => reader.isLive, 'it is live')
   expect(reader.seqs).toEqual(firstSeqs(190))
 })
 
 test('who joins while a flush is due gets what is due once', async () => {
   const world = new World()
   const first = await world.follow()
-  await eventually(() => first.feed.isLive, 'the first is live')
+  await eventually(() => first.isLive, 'the first is live')
   world.post(3)
   // Not a turn has passed: the flush is due, and the newcomer has read past it.
   const second = await world.follow({ after: 0 })
@@ -140,7 +140,7 @@ test('a backfill that has read past the head of this node waits to be overtaken'
   }
   world.post(2)
   await eventually(() => reader.cursor === 9 && opening.cursor === 9, 'both have all')
-  expect(reader.feed.isLive).toBe(true)
+  expect(reader.isLive).toBe(true)
 })
 
 test('closing during the backfill, or while waiting to join, ends it there', async () => {
@@ -174,7 +174,7 @@ test('a store that fails during the backfill ends the reader, which may come bac
   expect(String(reader.failure)).toContain('the store is away')
   expect(world.hub.size).toBe(0)
   const again = await world.follow({ after: reader.cursor })
-  await eventually(() => again.feed.isLive, 'it is live')
+  await eventually(() => again.isLive, 'it is live')
   expect([...reader.seqs, ...again.seqs]).toEqual(firstSeqs(450))
 })
 
@@ -187,7 +187,7 @@ test('a store that fails while a feed is opened rejects, and leaves nothing behi
   for (const one of both) expect(String(await failureOf(one))).toContain('the store is away')
   expect([world.hub.size, world.opened.size]).toEqual([0, 0])
   const reader = await world.follow({ after: 0 })
-  await eventually(() => reader.feed.isLive, 'it is live')
+  await eventually(() => reader.isLive, 'it is live')
 
   world.failures = 1
   const beyond = failureOf(world.follow({ after: 99 }))
@@ -199,7 +199,7 @@ test('a store that fails while a feed is opened rejects, and leaves nothing behi
 test('a hole that cannot be read at first is filled later', async () => {
   const world = new World()
   const reader = await world.follow()
-  await eventually(() => reader.feed.isLive, 'it is live')
+  await eventually(() => reader.isLive, 'it is live')
   const [, , third] = world.commit(3)
   world.failures = 1
   world.ring([third!])
@@ -219,13 +219,13 @@ test('what is rung while the head is being read is neither lost nor given twice'
     await turn()
     world.post(2)
     const reader = await following
-    await eventually(() => reader.cursor === 5 && reader.feed.isLive, 'it has all')
+    await eventually(() => reader.cursor === 5 && reader.isLive, 'it has all')
     expect(reader.seqs).toEqual([3, 4, 5])
   }
 })
 
 test('the tail of a busy timeline stays within its limits once it is flushed', async () => {
-  const world = new World({ eventsMax: 8, bytesMax: 100_000 })
+  const world = new World({ eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 })
   const reader = await world.follow()
   for (let i = 0; i < 10; i++) {
     world.post(5)
@@ -243,7 +243,7 @@ test('one flush makes one frame for each format, however many read', async () =>
     firstSeqs(20).map(() => world.follow({}, new PaperReader(format()))),
   )
   const other = await world.follow({}, new PaperReader(seqsFormat('other')))
-  await eventually(() => other.feed.isLive, 'all are live')
+  await eventually(() => other.isLive, 'all are live')
   world.post(4)
   await eventually(() => [...readers, other].every((one) => one.cursor === 4), 'all have all')
   expect(made).toBe(1)

@@ -40,7 +40,7 @@ class Story {
   #rung = 0
 
   constructor(eventsMax: number) {
-    this.world = new World({ eventsMax, bytesMax: 1_000 })
+    this.world = new World({ eventsMax, bytesMax: 1_000, totalBytesMax: 10_000 })
   }
 
   async play(one: Step): Promise<void> {
@@ -87,7 +87,7 @@ class Story {
     await Promise.all(this.#opening)
     world.post()
     const open = () => readers.filter((reader) => !reader.closed)
-    const complete = (reader: PaperReader) => reader.cursor === world.head && reader.feed.isLive
+    const complete = (reader: PaperReader) => reader.cursor === world.head && reader.isLive
     await eventually(() => {
       for (const reader of open()) reader.drain()
       return open().every(complete)

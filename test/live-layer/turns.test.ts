@@ -5,7 +5,8 @@ import { createLocalBus } from '../../src/live/bus-local.ts'
 import { Feed } from '../../src/live/feed.ts'
 import { socketFormat } from '../../src/live/format.ts'
 import { Hub } from '../../src/live/hub.ts'
-import type { Reader } from '../../src/live/reader.ts'
+import { Reader } from '../../src/live/reader.ts'
+import type { Slice } from '../../src/live/slice.ts'
 import { Turns } from '../../src/live/turns.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
@@ -39,10 +40,57 @@ class Log {
   heads = async (timelines: readonly string[]) => timelines.map(() => EVENTS)
 }
 
+/** Never takes a turn: what would be without them. */
+class NoTurns extends Turns {
+  override async take() {
+    return () => {}
+  }
+}
+
+/** Takes a slice, then no more until the next turn of the loop. */
+class PausingReader extends Reader {
+  readonly format = socketFormat
+  readonly ended = false
+  readonly seen = new Map<string, number[]>()
+  readonly #turns: Turns
+  ready = true
+  caughtUpCount = 0
+
+  constructor(turns: Turns) {
+    super()
+    this.#turns = turns
+  }
+
+  override get turns(): Turns {
+    return this.#turns
+  }
+
+  write(slices: readonly Slice[]): number {
+    const { timeline, events } = slices[0]!
+    const seqs = this.seen.get(timeline.id) ?? []
+    this.seen.set(timeline.id, [...seqs, ...events.map(({ seq }) => seq)])
+    this.ready = false
+    return 1
+  }
+
+  async drained(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    this.ready = true
+  }
+
+  caughtUp(): void {
+    this.caughtUpCount += 1
+  }
+
+  failed(error: unknown): void {
+    expect(error).toBeUndefined()
+  }
+}
+
 /**
  * Backfills all of the feeds; tells how many pages were read at once and what each timeline got.
  */
-async function backfill(turns: Turns | undefined) {
+async function backfill(turns: Turns) {
   const log = new Log()
   const hub = new Hub({
     store: log as unknown as Store,
@@ -50,28 +98,14 @@ async function backfill(turns: Turns | undefined) {
     clock: systemClock,
     log: createLog('silent'),
     metrics: createMetrics(),
-    tail: { eventsMax: 10, bytesMax: 10_000 },
+    tail: { eventsMax: 10, bytesMax: 10_000, totalBytesMax: 10_000 },
     tickMsMax: 0,
   })
-  const seen = new Map<string, number[]>()
-  let caughtUp = 0
-  const reader: Reader = {
-    format: socketFormat,
-    turns,
-    write(frame) {
-      const { timeline, events } = JSON.parse(frame)
-      const seqs = seen.get(timeline) ?? []
-      seen.set(timeline, [...seqs, ...events.map(({ seq }: { seq: number }) => seq)])
-      return false
-    },
-    drained: () => new Promise((resolve) => setImmediate(resolve)),
-    caughtUp: () => void (caughtUp += 1),
-    failed: (error) => expect(error).toBeUndefined(),
-  }
+  const reader = new PausingReader(turns)
   for (let i = 0; i < FEEDS; i++)
-    (await Feed.open(hub, { timeline: `room-${i}`, after: 0 }, reader)).start()
-  await until(() => caughtUp === FEEDS, 'all have caught up')
-  return { most: log.readingMost, seen }
+    (await Feed.open(hub, { timeline: `room-${i}`, after: 0 }, reader)).run()
+  await until(() => reader.caughtUpCount === FEEDS, 'all have caught up')
+  return { most: log.readingMost, seen: reader.seen }
 }
 
 test('one page is read at a time, and everyone gets everything', async () => {
@@ -82,7 +116,7 @@ test('one page is read at a time, and everyone gets everything', async () => {
 })
 
 test('without turns many would be read at once: the test above means something', async () => {
-  expect((await backfill(undefined)).most).toBeGreaterThan(1)
+  expect((await backfill(new NoTurns())).most).toBeGreaterThan(1)
 })
 
 test('turns come in the order asked for, each when the one before has ended', async () => {

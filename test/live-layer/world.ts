@@ -7,7 +7,8 @@ import type { Bus, LiveEvent } from '../../src/live/bus.ts'
 import { Feed, type FeedStart } from '../../src/live/feed.ts'
 import type { Format } from '../../src/live/format.ts'
 import { Hub, liveEvent } from '../../src/live/hub.ts'
-import type { Reader } from '../../src/live/reader.ts'
+import { Reader } from '../../src/live/reader.ts'
+import type { Slice } from '../../src/live/slice.ts'
 import type { TailLimits } from '../../src/live/tail.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
@@ -42,7 +43,7 @@ export class World {
   /** Which timelines the bus was told to bring. */
   readonly opened = new Set<string>()
 
-  constructor(tail: TailLimits = { eventsMax: 8, bytesMax: 100_000 }) {
+  constructor(tail: TailLimits = { eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 }) {
     const store = {
       epoch: 'E1',
       list: (timeline: string, range: Range) => this.#read(() => this.#list(timeline, range)),
@@ -106,8 +107,8 @@ export class World {
     reader: PaperReader = new PaperReader(),
   ): Promise<PaperReader> {
     const feed = await Feed.open(this.hub, { timeline: ROOM, ...start }, reader)
-    reader.began(feed, start)
-    feed.start()
+    reader.began(this.hub, feed, start)
+    feed.run()
     return reader
   }
 }
@@ -136,25 +137,32 @@ function complainUnless(holds: boolean, what: string): void {
   if (!holds) complaints.push(what)
 }
 
-/** A reader that notes what it is given, and complains of a hole, a repetition, or disturbance. */
-export class PaperReader implements Reader {
+/**
+ * A reader that notes what it is given, and complains of a hole, a repetition, or disturbance: of
+ * being given anything while it is not ready, above all.
+ */
+export class PaperReader extends Reader {
   readonly format: Format
   readonly seqs: Seq[] = []
   readonly caughtUpAt: Seq[] = []
   feed!: Feed
   failure: unknown
   closed = false
-  /** What a frame is answered with, from the first one on; then always true. */
+  ready = true
+  /** Whether it is still ready after each slice, from the first one on; then it always is. */
   readonly #answers: boolean[]
+  #hub!: Hub
   #start = 0
-  #wake: (() => void) | undefined
+  #wake: (() => void)[] = []
 
   constructor(format = seqsFormat('seqs'), answers: readonly boolean[] = []) {
+    super()
     this.format = format
     this.#answers = [...answers]
   }
 
-  began(feed: Feed, { after, epoch }: Omit<FeedStart, 'timeline'>): void {
+  began(hub: Hub, feed: Feed, { after, epoch }: Omit<FeedStart, 'timeline'>): void {
+    this.#hub = hub
     this.feed = feed
     expect(feed.recovered).toBe(
       after === undefined || (after <= feed.head && (epoch ?? 'E1') === 'E1'),
@@ -166,29 +174,50 @@ export class PaperReader implements Reader {
     return this.seqs.at(-1) ?? this.#start
   }
 
-  write(frame: string): boolean {
+  get ended(): boolean {
+    return this.closed
+  }
+
+  /** On the timeline's list, and with no feed of its own. */
+  get isLive(): boolean {
+    const { timeline } = this.feed
+    return timeline.readers.includes(this) && this.feedOf(timeline) === undefined
+  }
+
+  write(slices: readonly Slice[]): number {
+    complainUnless(this.ready, 'written to though it was not ready')
+    let taken = 0
+    for (const slice of slices) {
+      if (taken > 0 && !this.ready) break
+      this.#take(slice.frame(this.format) as string)
+      taken += 1
+    }
+    return taken
+  }
+
+  #take(frame: string): void {
     complainUnless(!this.closed, `${frame} after closing`)
     for (const seq of JSON.parse(frame) as Seq[]) {
       complainUnless(seq === this.cursor + 1, `${seq} after ${this.cursor}`)
       this.seqs.push(seq)
     }
-    return this.#answers.shift() ?? true
+    this.ready = this.#answers.shift() ?? true
   }
 
   get stalled(): boolean {
-    return this.#wake !== undefined
+    return !this.ready
   }
 
   drained(): Promise<void> {
-    if (this.closed) return Promise.resolve()
+    if (this.closed || this.ready) return Promise.resolve()
     return new Promise((resolve) => {
-      this.#wake = resolve
+      this.#wake.push(resolve)
     })
   }
 
   drain(): void {
-    this.#wake?.()
-    this.#wake = undefined
+    this.ready = true
+    for (const wake of this.#wake.splice(0)) wake()
   }
 
   caughtUp(timeline: string, seq: Seq): void {
@@ -206,7 +235,8 @@ export class PaperReader implements Reader {
 
   close(): void {
     this.closed = true
-    this.feed.close()
+    this.due = undefined
+    this.#hub.unsubscribe(this.feed.timeline, this)
     this.drain()
   }
 }
