@@ -1,12 +1,11 @@
 /** mosquitto: MQTT 3.1.1 over WebSocket with QoS 0, a topic for each room. */
 import type { CreateDialect, Wire } from '../generator/dialect.ts'
-import { encodeFrame } from '../wire.ts'
+import { encodeFrame, OPCODE } from '../generator/websocket.ts'
 import { type Peer, roomName } from './peer.ts'
 import { findProgram, PeerProcess, readVersion } from './process.ts'
 import { Shape } from './shape.ts'
 import { receiveStream } from './stream.ts'
 
-const BINARY = 2
 /**
  * As root it would become another user, who cannot read the scratch folder. With no other listener
  * than a WebSocket's, 2.0.11 ends at once: so there is one that nobody uses.
@@ -57,7 +56,7 @@ export const createDialect: CreateDialect = ({ textBytes }) => {
   const converse = (wire: Wire, type: number, code: number): void => {
     if (type === CONNACK && code === 0) {
       const topics = wire.rooms.map((room) => `${mqttString(roomName(room))}\0`)
-      wire.send(encodeFrame(BINARY, latin1(packet(0x82, `\0\x01${topics.join('')}`))))
+      wire.send(encodeFrame(OPCODE.binary, latin1(packet(0x82, `\0\x01${topics.join('')}`))))
     } else if (type === SUBACK) {
       for (const room of wire.rooms) wire.joinedRoom(room, 0)
       wire.joined()
@@ -69,7 +68,7 @@ export const createDialect: CreateDialect = ({ textBytes }) => {
     opened(wire) {
       // A clean session without a keep-alive.
       const hello = `${mqttString('MQTT')}\x04\x02\0\0${mqttString(`reader-${wire.index}`)}`
-      wire.send(encodeFrame(BINARY, latin1(packet(0x10, hello))))
+      wire.send(encodeFrame(OPCODE.binary, latin1(packet(0x10, hello))))
     },
     received: receiveStream((wire, bytes, start, end) => {
       if (publish.fits(bytes, start, end)) {
@@ -82,7 +81,7 @@ export const createDialect: CreateDialect = ({ textBytes }) => {
       converse(wire, bytes[start]! >> 4, bytes[start + 3]!)
       return next
     }),
-    post: publish.frame(BINARY),
+    post: publish.frame(OPCODE.binary),
   }
 }
 

@@ -1,12 +1,11 @@
 /** nats-server's core (no JetStream) over its WebSocket listener: a subject for each room. */
 import type { CreateDialect, Wire } from '../generator/dialect.ts'
-import { encodeFrame } from '../wire.ts'
+import { encodeFrame, OPCODE } from '../generator/websocket.ts'
 import { type Peer, roomName } from './peer.ts'
 import { findProgram, PeerProcess, readVersion } from './process.ts'
 import { Shape } from './shape.ts'
 import { receiveStream } from './stream.ts'
 
-const BINARY = 2
 /** Its pings need an answer of its own protocol; an hour outlasts every run. */
 const CONFIG = (port: number): string => `
 listen: "127.0.0.1:-1"
@@ -67,11 +66,11 @@ export const createDialect: CreateDialect = ({ textBytes }) => {
   const converse = (wire: Wire, line: string): void => {
     if (line.startsWith('INFO ')) {
       const subscribe = wire.rooms.map(roomName).map((room) => `SUB ${room} ${room}\r\n`)
-      wire.send(encodeFrame(BINARY, Buffer.from(`${CONNECT}${subscribe.join('')}PING\r\n`)))
+      wire.send(encodeFrame(OPCODE.binary, Buffer.from(`${CONNECT}${subscribe.join('')}PING\r\n`)))
     } else if (line === 'PONG') {
       for (const room of wire.rooms) wire.joinedRoom(room, 0)
       wire.joined()
-    } else if (line === 'PING') wire.send(encodeFrame(BINARY, Buffer.from('PONG\r\n')))
+    } else if (line === 'PING') wire.send(encodeFrame(OPCODE.binary, Buffer.from('PONG\r\n')))
     else throw new Error(`A line that nobody awaits: ${line.slice(0, 200)}`)
   }
 
@@ -90,6 +89,6 @@ export const createDialect: CreateDialect = ({ textBytes }) => {
       converse(wire, line)
       return lineEnd + LINE_END.length
     }),
-    post: post.frame(BINARY),
+    post: post.frame(OPCODE.binary),
   }
 }

@@ -3,7 +3,7 @@
  * publishes to the first of them; so the text says which room it is for.
  */
 import type { CreateDialect } from '../generator/dialect.ts'
-import { OPCODE } from '../wire.ts'
+import { OPCODE } from '../generator/websocket.ts'
 import { type Peer, type PeerOptions, roomName } from './peer.ts'
 import { findProgram, PeerProcess, readVersion } from './process.ts'
 import { Shape } from './shape.ts'

@@ -4,7 +4,7 @@
  * digits into bytes that are there already.
  */
 import { fillingOf, NUMBER_DIGITS, readNumber, writeNumber } from '../generator/texts.ts'
-import { encodeFrame } from '../wire.ts'
+import { encodeFrame } from '../generator/websocket.ts'
 import { ROOM_DIGITS } from './peer.ts'
 
 /** Stand for the room and the text while a shape is made; they occur in no protocol. */

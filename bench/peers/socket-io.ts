@@ -1,7 +1,7 @@
 /** socket.io on Node: rooms in memory, one frame for each event and reader. */
 import { join } from 'node:path'
 import type { CreateDialect, Wire } from '../generator/dialect.ts'
-import { encodeText, OPCODE } from '../wire.ts'
+import { encodeText, OPCODE } from '../generator/websocket.ts'
 import { type Peer, roomName } from './peer.ts'
 import { findProgram, PeerProcess, packageVersion, readVersion } from './process.ts'
 import { Shape } from './shape.ts'
