@@ -64,6 +64,7 @@ export const ejabberd: Peer = {
   durable: 'fsync before it is sent on',
   ordered: 'in order for each room, gaps to be found by archive ids',
   dialect: import.meta.path,
+  roomName,
   find() {
     const folder = findLibrary()
     if (folder === undefined || findProgram('erl') === undefined) return undefined

@@ -6,7 +6,7 @@ import type { Cores } from '../machine.ts'
 import type { Measured } from '../record.ts'
 import { bestOf, climb, LADDER, type Rung } from './ladder.ts'
 import type { FoundPeer } from './list.ts'
-import { type Peer, roomName } from './peer.ts'
+import type { Peer } from './peer.ts'
 import type { PeerProcess } from './process.ts'
 
 /** The people of a scenario. Each room has as many readers as any other. */
@@ -72,7 +72,7 @@ async function attempt(
 ): Promise<Omit<Rung<Measured>, 'offered'>> {
   const { connections, rooms, roomsEach } = crowd
   const postsPerSecond = (offered * rooms) / (connections * roomsEach)
-  const roomNames = Array.from({ length: rooms }, (_, room) => roomName(room))
+  const roomNames = Array.from({ length: rooms }, (_, room) => peer.roomName(room))
   const server = await peer.start({ core: cores?.server, connections })
   try {
     const result = await run({ peer, server, crowd, roomNames, postsPerSecond, seconds })

@@ -31,6 +31,7 @@ export const mosquitto: Peer = {
   durable: 'memory only',
   ordered: 'in order for each topic, at most once (QoS 0)',
   dialect: import.meta.path,
+  roomName,
   find() {
     const program = findProgram('mosquitto')
     return program && readVersion([program, '-h'], /mosquitto version (\S+)/)

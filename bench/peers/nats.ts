@@ -25,6 +25,7 @@ export const nats: Peer = {
   durable: 'memory only',
   ordered: 'in order for each publisher, at most once',
   dialect: import.meta.path,
+  roomName,
   find() {
     const program = findProgram('nats-server')
     return program && readVersion([program, '--version'], /v(\d\S*)/)

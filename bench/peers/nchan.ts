@@ -48,6 +48,7 @@ export const nchan: Peer = {
   durable: 'memory only',
   ordered: 'in order for each channel, resumable within the buffer',
   dialect: import.meta.path,
+  roomName,
   find() {
     const nginx = findProgram('nginx')
     if (nginx === undefined) return undefined

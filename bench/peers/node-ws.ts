@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import type { Peer } from './peer.ts'
 import { findProgram, PeerProcess, packageVersion, readVersion } from './process.ts'
 
+/** As long as Parley's ids, so that its dialect takes them. */
+const ID_DIGITS = 16
+
 export const nodeWs: Peer = {
   name: 'node-ws',
   title: 'ws on Node',
@@ -10,6 +13,7 @@ export const nodeWs: Peer = {
   durable: 'memory only',
   ordered: 'numbered while connected, nothing resent',
   dialect: join(import.meta.dir, '../generator/parley.ts'),
+  roomName: (room) => `r${String(room).padStart(ID_DIGITS, '0')}`,
   find() {
     const node = findProgram('node')
     const version = packageVersion('ws')

@@ -17,6 +17,8 @@ export interface Peer {
   ordered: string
   /** Path of the module with its `createDialect`. */
   dialect: string
+  /** The server's name for a room, which need not be made beforehand. */
+  roomName(room: number): string
   /** Its version, with that of what it runs on; undefined if it is not on this machine. */
   find(): string | undefined
   /** Rejects if it does not accept connections within `START_MS_MAX`. */

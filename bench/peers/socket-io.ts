@@ -13,6 +13,7 @@ export const socketIo: Peer = {
   durable: 'memory only',
   ordered: 'in order while connected, nothing resent',
   dialect: import.meta.path,
+  roomName,
   find() {
     const node = findProgram('node')
     const version = packageVersion('socket.io')
