@@ -85,7 +85,10 @@ class BareLoop {
     for (const receiver of this.#receivers) {
       const { frames } = receiver.data
       if (frames.length === 1) receiver.sendText(frames[0]!)
-      else receiver.cork(() => void frames.forEach((frame) => receiver.sendText(frame)))
+      else
+        receiver.cork(() => {
+          for (const frame of frames) receiver.sendText(frame)
+        })
       frames.length = 0
     }
     this.#receivers.length = 0

@@ -14,7 +14,12 @@ export function ratioGoals(own: Measured, rows: readonly Measured[]): Goal[] {
   const thrift = own.perCpuSecond / bare.perCpuSecond
   const delay = own.latencyMs.p99 / bare.latencyMs.p99
   return [
-    atLeast('deliveries for a second of CPU, beside the bare loop’s', PER_CPU_SECOND_MIN, thrift, '×'),
+    atLeast(
+      'deliveries for a second of CPU, beside the bare loop’s',
+      PER_CPU_SECOND_MIN,
+      thrift,
+      '×',
+    ),
     atMost('its p99, beside the bare loop’s', P99_MAX, delay, '×'),
   ]
 }

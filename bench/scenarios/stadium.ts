@@ -3,10 +3,10 @@
  * second. A small room beside it must not notice.
  */
 import type { Goal, Measured } from '../record.ts'
-import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
-import { measureBareLoop, measureParley, combineRuns } from './subjects.ts'
-import type { Talk, TalkPhase } from './talk.ts'
 import { ratioGoals } from './ratio.ts'
+import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
+import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
+import type { Talk, TalkPhase } from './talk.ts'
 
 const READERS = 10_000
 const BYSTANDERS = 100
@@ -93,7 +93,7 @@ const burst: TalkPhase = {
 
 /** Parley's rows with what is asked of them, then the bare loop's. */
 function withGoals(own: readonly Measured[], bare: readonly Measured[]): Measured[] {
-  const heaviest = Math.max(...own.map(({ offeredPerSecond = 0 }) => offeredPerSecond))
+  const heaviest = READERS * POSTS_PER_S.full.at(-1)!
   const all = own.map((row): Measured => {
     if (row.load === burst.loads[0]) return burstRow(row)
     if (row.load.includes('bystanders')) return { ...row, goals: bystanderGoals(row) }

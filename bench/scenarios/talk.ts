@@ -2,7 +2,7 @@
  * How a crowd that talks is measured, for the scenarios that are made of one: the generator's marks
  * say when the server's CPU is read, and what it tells at the end becomes a record.
  */
-import { generate } from '../generator-process.ts'
+
 import type {
   CrowdShape,
   GroupResult,
@@ -12,6 +12,7 @@ import type {
   TalkResult,
 } from '../generator/job.ts'
 import { markOf } from '../generator/job.ts'
+import { generate } from '../generator-process.ts'
 import type { Measured } from '../record.ts'
 import { readListenOverflows, readRssBytes, startUsage, type Used } from '../usage.ts'
 import type { BenchContext } from './scenario.ts'

@@ -2,7 +2,7 @@
 import type { Goal, Measured } from '../record.ts'
 import { ratioGoals } from './ratio.ts'
 import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
-import { measureBareLoop, measureParley, combineRuns } from './subjects.ts'
+import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
 import type { Talk, TalkPhase } from './talk.ts'
 
 const CONNECTIONS = 10_000
@@ -29,7 +29,10 @@ export const town: Scenario = {
   name: 'town',
   async run(context) {
     const steps = STEPS.filter(({ isQuick }) => isQuick || !context.quick)
-    const talk = townTalk('town', steps.map(({ posts }) => step(posts, secondsOf(context))))
+    const talk = townTalk(
+      'town',
+      steps.map(({ posts }) => step(posts, secondsOf(context))),
+    )
     const own: Measured[][] = []
     const bare: Measured[][] = []
     for (let run = 0; run < context.runs; run++) {
