@@ -18,6 +18,7 @@ export function createMetrics() {
     new Histogram({ name: `parley_${name}`, help, buckets, registers })
   return {
     registry,
+    counts: new Counts(),
     connections: gauge('connections', 'Live connections', ['transport']),
     subscriptions: gauge('subscriptions', 'Live subscriptions'),
     liveTimelines: gauge('live_timelines', 'Timelines with a tail in memory'),
@@ -34,6 +35,25 @@ export function createMetrics() {
     hashQueue: gauge('hash_queue_jobs', 'Passwords waiting to be hashed'),
     residentMemory: gauge('resident_memory_bytes', 'Memory of the process'),
     cpu: counter('process_cpu_seconds_total', 'User and system time of the process'),
+  }
+}
+
+/**
+ * What comes and goes ten thousand times a second when everyone reconnects, as plain numbers: the
+ * library takes a microsecond to change one of its own. `report` hands them over before a reading.
+ */
+class Counts {
+  subscriptions = 0
+  websocket = 0
+  sse = 0
+  ndjson = 0
+  'long-poll' = 0
+
+  report({ subscriptions, connections }: { subscriptions: Gauge; connections: Gauge }): void {
+    const { subscriptions: count, ...byTransport } = this
+    subscriptions.set(count)
+    for (const [transport, held] of Object.entries(byTransport))
+      connections.set({ transport }, held as number)
   }
 }
 

@@ -159,6 +159,7 @@ function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
 
 function readMetrics(metrics: Metrics, chat: Chat, responder: Responder): Promise<string> {
   responder.report()
+  metrics.counts.report(metrics)
   const { user, system } = process.cpuUsage()
   metrics.cpu.reset()
   metrics.cpu.inc((user + system) / 1e6)

@@ -218,8 +218,9 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   #began(id: number, feed: Feed | undefined): void {
     if (feed === undefined) return
     const { head, recovered, timeline } = feed
-    const told = { timeline: timeline.id, epoch: this.#options.chat.epoch, head, recovered }
-    this.#reply(id, JSON.stringify(told))
+    const { epoch } = this.#options.chat
+    const place = `"timeline":"${timeline.id}","epoch":"${epoch}"`
+    this.#reply(id, `{${place},"head":${head},"recovered":${recovered}}`)
     feed.run()
   }
 
