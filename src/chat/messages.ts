@@ -9,7 +9,7 @@ import type { EncodedEvents, Store } from '../store/store.ts'
 import type { Id, NewEvent, Seq } from '../types.ts'
 import type { Place } from './access.ts'
 import { isVisible } from './names.ts'
-import type { Recorder } from './record.ts'
+import type { Done, Recorder } from './record.ts'
 
 export interface Draft {
   text: string
@@ -69,20 +69,31 @@ export class Messages {
    * `text_blank`, `key_reused` or any error of `Recorder.record`.
    */
   async post(place: Place, draft: Draft): Promise<Posted> {
-    this.#checkText(draft.text)
-    const { viewer, timeline, label, inbox } = place
+    const { event, replayed } = await this.#options.recorder.record(this.#eventOf(place, draft))
+    const json = encodeEvent(event, place.label)
+    return { timeline: place.timeline, seq: event.seq, at: event.at, json, replayed }
+  }
+
+  /**
+   * As `post`, without a promise and without the message's JSON: for a socket, which has thousands
+   * under way and tells only where each one stands. Throws `text_too_long` and `text_blank`.
+   */
+  submit(place: Place, draft: Draft, done: Done): void {
+    this.#options.recorder.submit(this.#eventOf(place, draft), done)
+  }
+
+  #eventOf({ viewer, timeline, inbox }: Place, { text, key }: Draft): NewEvent {
+    this.#checkText(text)
     const from = `{"id":"${viewer.id}","name":"${viewer.name}"}`
-    const given: NewEvent = {
+    return {
       timeline,
       type: 'message',
       author: viewer.id,
-      body: `{"from":${from},"text":${JSON.stringify(draft.text)}}`,
+      body: `{"from":${from},"text":${JSON.stringify(text)}}`,
       at: this.#options.clock.now(),
-      key: draft.key,
+      key,
       inbox,
     }
-    const { event, replayed } = await this.#options.recorder.record(given)
-    return { timeline, seq: event.seq, at: event.at, json: encodeEvent(event, label), replayed }
   }
 
   #checkText(text: string): void {
