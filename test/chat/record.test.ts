@@ -2,7 +2,7 @@
 import { expect, test } from 'bun:test'
 import { Recorder, type RecorderOptions } from '../../src/chat/record.ts'
 import { type Deferred, deferred, systemClock } from '../../src/clock.ts'
-import { problem } from '../../src/errors.ts'
+import { type Problem, problem } from '../../src/errors.ts'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
 import { liveEvent } from '../../src/live/hub.ts'
 import { createLog } from '../../src/log.ts'
@@ -234,6 +234,48 @@ test('replays and refused keys are answered but not announced; inbox entries are
     ['room', 8],
     ['inbox', 4],
   ])
+})
+
+test('those who wait by callback are told once each, in the order given, after the announcement', async () => {
+  const desk = new Desk()
+  const told: string[] = []
+  const submit = (text: string) =>
+    desk.recorder.submit(message('room', text), (error, recorded) => {
+      const what = recorded ? recorded.event.seq : (error as Problem).code
+      told.push(`${text} ${what} of ${desk.announced.length}`)
+    })
+  for (const text of ['a', 'b', 'c']) submit(text)
+  const batch = await desk.batch(0)
+  expect(told).toEqual([])
+  desk.commit(batch)
+  await desk.recorder.settled()
+  expect(told).toEqual(['a 1 of 3', 'b 2 of 3', 'c 3 of 3'])
+})
+
+test('a callback that was told of an unknown outcome is not called again', async () => {
+  for (const later of ['commits', 'fails']) {
+    const desk = new Desk({ timeoutMs: 30 })
+    const told: unknown[] = []
+    desk.recorder.submit(message('room', 'a'), (error) => told.push((error as Problem)?.code))
+    const batch = await desk.batch(0)
+    await until(() => told.length > 0, 'the outcome is unknown')
+    if (later === 'commits') desk.commit(batch)
+    else batch.answer.reject(problem('store_unavailable'))
+    await desk.recorder.settled()
+    expect(told).toEqual(['outcome_unknown'])
+    expect(desk.announced).toHaveLength(later === 'commits' ? 1 : 0)
+  }
+})
+
+test('a callback is refused at once when too many wait', async () => {
+  const desk = new Desk({ queueMax: 1 })
+  const told: unknown[] = []
+  for (const text of ['a', 'b'])
+    desk.recorder.submit(message('room', text), (error) => told.push((error as Problem)?.code))
+  expect(told).toEqual(['overloaded'])
+  desk.commit(await desk.batch(0))
+  await desk.recorder.settled()
+  expect(told).toEqual(['overloaded', undefined])
 })
 
 test('`settled` waits for everything that was handed in', async () => {
