@@ -59,6 +59,7 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
     queueBytesMax: config.postQueueBytesMax,
     batchMax: config.batchEventsMax,
     timeoutMs: config.storeTimeoutMs,
+    readersAreBusy: () => hub.isWriting,
   })
   const passwords = new Passwords({
     concurrency: config.hashConcurrency,

@@ -69,6 +69,11 @@ export class Hub {
     return this.#timelines.size
   }
 
+  /** True while a round of writing is under way that takes more than one turn. */
+  get isWriting(): boolean {
+    return this.#narrow.isWriting || this.#wide.isWriting
+  }
+
   /** Characters in all tails. */
   get tailChars(): number {
     return this.#budget.chars

@@ -57,6 +57,11 @@ export class Lane {
     this.#options = options
   }
 
+  /** True while a round is under way that takes more than one turn. */
+  get isWriting(): boolean {
+    return this.#readers.length > 0
+  }
+
   /** Phase 1. */
   gather(timeline: LiveTimeline): void {
     if (timeline.dirty) return

@@ -10,7 +10,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import type { Appended, Store } from '../../src/store/store.ts'
 import type { NewEvent } from '../../src/types.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
-import { until } from '../harness.ts'
+import { until, within } from '../harness.ts'
 
 /** A batch the store was given, to be committed or refused by the test. */
 interface Batch {
@@ -39,6 +39,7 @@ class Desk {
     this.recorder = new Recorder({
       ...{ store, bus, clock: systemClock, log: createLog('silent'), metrics: createMetrics() },
       ...{ queueMax: 100, queueBytesMax: 1_000_000, batchMax: 50, timeoutMs: 10_000 },
+      readersAreBusy: () => false,
       ...limits,
     })
   }
@@ -288,4 +289,29 @@ test('`settled` waits for everything that was handed in', async () => {
   desk.commit(await desk.batch(1))
   await settled
   expect(desk.textsAnnounced).toEqual(['a', 'b'])
+})
+
+/** How long after the first batch the second one begins, in milliseconds. */
+async function timeBetweenBatches(waiting: number, options: Partial<RecorderOptions>) {
+  const desk = new Desk(options)
+  const begun = async (count: number) => {
+    while (desk.batches.length < count) await new Promise((resolve) => setImmediate(resolve))
+    return performance.now()
+  }
+  desk.post('first')
+  const firstAt = await within(begun(1), 'the first batch')
+  for (let i = 0; i < waiting; i++) desk.post(`${i}`)
+  desk.commit(desk.batches[0]!)
+  const secondAt = await within(begun(2), 'the second batch')
+  desk.commit(desk.batches[1]!)
+  await desk.recorder.settled()
+  return secondAt - firstAt
+}
+
+test('while readers are busy, commits are ten milliseconds apart, or a full batch', async () => {
+  const busy = { readersAreBusy: () => true, batchMax: 5 }
+  expect(await timeBetweenBatches(4, busy)).toBeGreaterThan(7)
+  const soon = [await timeBetweenBatches(5, busy), await timeBetweenBatches(4, { batchMax: 5 })]
+  // Whatever else the machine does, one of the two was not held up for so long.
+  expect(Math.min(...soon)).toBeLessThan(7)
 })

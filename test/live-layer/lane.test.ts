@@ -120,7 +120,9 @@ test('a round writes a few milliseconds a turn', async () => {
   await turn()
   expect(served(crowd).length).toBeGreaterThan(first)
   expect(served(crowd).length).toBeLessThan(40)
+  expect(rooms.hub.isWriting).toBe(true)
   await eventually(() => served(crowd).length === 200, 'all are served')
+  expect(rooms.hub.isWriting).toBe(false)
 })
 
 test('a reader of many timelines gets all their news in one write', async () => {
