@@ -1,11 +1,11 @@
 /** Posting, listing and following messages. Every operation starts from a `Place`. */
 import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
-import { encodeEvent } from '../events.ts'
+import { encodeEvent, labelled } from '../events.ts'
 import { Feed, type FeedStart } from '../live/feed.ts'
 import type { Hub } from '../live/hub.ts'
 import type { Reader } from '../live/reader.ts'
-import type { EncodedEvents, Store } from '../store/store.ts'
+import type { EncodedEvents, Range, Store } from '../store/store.ts'
 import type { Id, NewEvent, Seq } from '../types.ts'
 import type { Place } from './access.ts'
 import { isVisible } from './names.ts'
@@ -120,17 +120,15 @@ export class Messages {
   }
 
   async #read(place: Place, cursor: Cursor, limit: number): Promise<EncodedEvents> {
-    const { store } = this.#options
-    const { timeline, label } = place
     const { before = Number.MAX_SAFE_INTEGER, after, around } = cursor
-    if (after !== undefined) return store.listEncoded(timeline, { after, limit }, label)
-    if (around === undefined) return store.listEncoded(timeline, { before, limit }, label)
+    if (after !== undefined) return this.#list(place, { after, limit })
+    if (around === undefined) return this.#list(place, { before, limit })
     const newer = Math.floor(limit / 2)
     const upTo = { before: around + 1, limit: limit - newer }
     const beyond = { after: around, limit: newer }
     const [older, later] = await Promise.all([
-      store.listEncoded(timeline, upTo, label),
-      newer === 0 ? undefined : store.listEncoded(timeline, beyond, label),
+      this.#list(place, upTo),
+      newer === 0 ? undefined : this.#list(place, beyond),
     ])
     if (later === undefined) return older
     if (older.events.length === 0) return later
@@ -139,11 +137,18 @@ export class Messages {
     return { firstSeq: older.firstSeq, events: [...older.events, ...later.events] }
   }
 
+  /** From memory if somebody follows the place here and its tail has the page whole. */
+  #list({ timeline, label }: Place, range: Range): EncodedEvents | Promise<EncodedEvents> {
+    const { store, hub } = this.#options
+    const recent = hub.recent(timeline, range)
+    if (recent === undefined) return store.listEncoded(timeline, range, label)
+    const events = recent.map(({ json }) => labelled(json, label))
+    return { firstSeq: recent[0]?.seq ?? 0, events }
+  }
+
   /** One message as JSON. Throws `no_such_message`. */
   async get(place: Place, seq: Seq): Promise<string> {
-    const { store } = this.#options
-    const range = { after: seq - 1, limit: 1 }
-    const { firstSeq, events } = await store.listEncoded(place.timeline, range, place.label)
+    const { firstSeq, events } = await this.#list(place, { after: seq - 1, limit: 1 })
     if (firstSeq !== seq) throw problem('no_such_message')
     return events[0]!
   }
