@@ -239,8 +239,9 @@ export class Hub {
 
   /** The next events after `seq` from the store, encoded, at most a page of them. */
   async #read(id: TimelineId, after: Seq): Promise<LiveEvent[]> {
-    const events = await this.#options.store.list(id, { after, limit: READ_EVENTS })
-    return events.map(liveEvent)
+    const range = { after, limit: READ_EVENTS }
+    const { firstSeq, events } = await this.#options.store.listEncoded(id, range, null)
+    return events.map((json, i) => ({ timeline: id, seq: firstSeq + i, json }))
   }
 
   /** A feed of the timeline begins, or ends. */
