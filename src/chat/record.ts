@@ -22,7 +22,7 @@ export interface Recorded {
 }
 
 /** How far apart commits begin while readers are busy, in milliseconds. */
-const COMMITS_APART_MS = 20
+const COMMITS_APART_MS = 10
 
 export interface RecorderOptions {
   store: Store

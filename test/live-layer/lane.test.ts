@@ -145,9 +145,9 @@ test('what comes while a round is written waits for the next, together', async (
   for (const { writes } of crowd) expect(writes).toEqual([{ room: [1] }, { room: [2, 3, 4, 5, 6] }])
 })
 
-test('rounds are twice as far apart as the last one took, up to the longest tick', async () => {
+test('rounds are half as far apart again as the last one took, up to the longest tick', async () => {
   for (const { tickMsMax, waitMs } of [
-    { tickMsMax: 1_000, waitMs: 100 },
+    { tickMsMax: 1_000, waitMs: 50 },
     { tickMsMax: 130, waitMs: 30 },
     { tickMsMax: 90, waitMs: 0 },
   ]) {
