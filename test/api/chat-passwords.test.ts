@@ -1,11 +1,12 @@
 /** Password hashing behind a bounded queue. */
 import { expect, test } from 'bun:test'
 import { Passwords } from '../../src/chat/passwords.ts'
+import { systemClock } from '../../src/clock.ts'
 import type { Problem } from '../../src/errors.ts'
 import { createMetrics } from '../../src/metrics.ts'
 
 const passwordsWith = (options: { concurrency: number; queueMax: number }) =>
-  new Passwords({ ...options, metrics: createMetrics() })
+  new Passwords({ ...options, clock: systemClock, metrics: createMetrics() })
 
 const outcome = (promise: Promise<unknown>) =>
   promise.then(
