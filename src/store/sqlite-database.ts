@@ -251,10 +251,19 @@ export class SqliteDatabase {
     return this.#page(from, 'name_key', page)
   }
 
-  createSession(session: Session): void {
+  createSession(session: Session, keep: number): Id[] {
     const { id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt } = session
     const values = [id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt]
-    this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+    // Two sessions may begin in the same millisecond: the new one is never the surplus.
+    const others = 'user_id = ? AND id <> ? AND expires_at > ?'
+    const surplus = `SELECT id FROM sessions WHERE ${others} ORDER BY created_at DESC, id`
+    const sql = `DELETE FROM sessions WHERE id IN (${surplus} LIMIT -1 OFFSET ?) RETURNING id`
+    let deleted: { id: Id }[] = []
+    this.#transaction(() => {
+      this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+      deleted = this.#all(sql, userId, id, createdAt, keep - 1) as { id: Id }[]
+    })
+    return deleted.map((one) => one.id)
   }
 
   findSession(tokenHash: string) {
