@@ -75,14 +75,18 @@ export class Threads<Job, Result> {
   /** Refuses what waits in line, lets the threads finish what they have, and ends them. */
   async close(): Promise<void> {
     this.#closing = true
-    this.#unfinished -= this.#line.length
-    for (const { reject } of this.#line.splice(0)) reject(problem('restarting', { retryAfterS: 1 }))
+    this.#refuse(this.#line.splice(0))
     const ends = [...this.#threads].map(({ worker, ended }) => {
       worker.postMessage(null)
       const late = () => new Error('A thread does not end.')
       return withDeadline(ended, END_MS_MAX, late).catch(() => worker.terminate())
     })
     await Promise.all(ends)
+  }
+
+  #refuse(jobs: readonly Waiting<Job, Result>[]): void {
+    this.#unfinished -= jobs.length
+    for (const { reject } of jobs) reject(problem('restarting', { retryAfterS: 1 }))
   }
 
   #assign(): void {
@@ -139,6 +143,7 @@ export class Threads<Job, Result> {
       this.#unfinished -= 1
       lost.reject(new Error(`The thread that worked on this has died: ${why}. Try again.`))
     }
+    if (this.#closing) return this.#refuse(next)
     this.#line.unshift(...next)
     this.#assign()
   }

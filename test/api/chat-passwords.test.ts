@@ -1,12 +1,25 @@
-/** Password hashing behind a bounded queue. */
-import { expect, test } from 'bun:test'
+/** Password hashing in the background, behind a bounded queue. */
+import { afterEach, expect, test } from 'bun:test'
+import { readdirSync, readFileSync } from 'node:fs'
 import { Passwords } from '../../src/chat/passwords.ts'
 import { systemClock } from '../../src/clock.ts'
+import { defaultConfig } from '../../src/config.ts'
 import type { Problem } from '../../src/errors.ts'
+import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
+import { startServer } from '../../src/server.ts'
+import { newName, ServerProcess, scratchFolder, signUp, until } from '../harness.ts'
 
-const passwordsWith = (options: { concurrency: number; queueMax: number }) =>
-  new Passwords({ ...options, clock: systemClock, metrics: createMetrics() })
+const made: Passwords[] = []
+
+function passwordsWith(options: { concurrency: number; queueMax: number }, clock = systemClock) {
+  const metrics = createMetrics()
+  const passwords = new Passwords({ ...options, clock, metrics })
+  made.push(passwords)
+  return { passwords, metrics }
+}
+
+afterEach(() => Promise.all(made.splice(0).map((passwords) => passwords.close())))
 
 const outcome = (promise: Promise<unknown>) =>
   promise.then(
@@ -15,35 +28,115 @@ const outcome = (promise: Promise<unknown>) =>
   )
 
 test('the right password fits; no other does, and none fits nobody', async () => {
-  const passwords = passwordsWith({ concurrency: 2, queueMax: 10 })
+  const { passwords } = passwordsWith({ concurrency: 2, queueMax: 10 })
   const hash = await passwords.hash('pässword 😀')
   expect(hash).toStartWith('$argon2id$v=19$m=19456,t=2,p=1$')
   expect(await passwords.verify(hash, 'pässword 😀')).toBe(true)
   expect(await passwords.verify(hash, 'pässword 😀 ')).toBe(false)
   expect(await passwords.verify(hash, '')).toBe(false)
-  expect(await passwords.verify(undefined, 'a password that nobody has')).toBe(false)
+  expect(await passwords.verify(undefined, 'pässword 😀')).toBe(false)
 })
 
 test('equal passwords have different hashes', async () => {
-  const passwords = passwordsWith({ concurrency: 2, queueMax: 10 })
+  const { passwords } = passwordsWith({ concurrency: 2, queueMax: 10 })
   expect(await passwords.hash('the same')).not.toBe(await passwords.hash('the same'))
 })
 
 test('at the limit of the queue all are served; one more is refused, alone', async () => {
-  const passwords = passwordsWith({ concurrency: 1, queueMax: 3 })
+  const { passwords, metrics } = passwordsWith({ concurrency: 1, queueMax: 3 })
+  const waiting = async () => (await metrics.hashQueue.get()).values[0]!.value
   // One is being hashed, three wait, the fifth is too many.
   const accepted = [1, 2, 3, 4].map(() => outcome(passwords.hash('a password')))
   const refused = await outcome(passwords.hash('a password'))
   expect(refused).toMatchObject({ code: 'overloaded', status: 503, options: { retryAfterS: 1 } })
+  expect(await waiting()).toBe(3)
   expect(await Promise.all(accepted)).toEqual(['done', 'done', 'done', 'done'])
+  expect(await waiting()).toBe(0)
+  expect((await metrics.refusals.get()).values).toMatchObject([
+    { labels: { cause: 'hash_queue' }, value: 1 },
+  ])
   // The places are free again, all of them.
   const again = [1, 2, 3, 4].map(() => outcome(passwords.hash('a password')))
   expect(await Promise.all(again)).toEqual(['done', 'done', 'done', 'done'])
 })
 
+test('those who are refused get turns one after the other, a minute away at most', async () => {
+  const { passwords } = passwordsWith(
+    { concurrency: 1, queueMax: 3 },
+    { ...systemClock, monotonicMs: () => 0 },
+  )
+  await passwords.hash('measured')
+  const accepted = [1, 2, 3, 4].map(() => outcome(passwords.hash('a password')))
+  const refused = Array.from({ length: 60_000 }, () => outcome(passwords.hash('a password')))
+  const inSecond = new Array<number>(62).fill(0)
+  for (const one of await Promise.all(refused))
+    inSecond[(one as Problem).options.retryAfterS!]! += 1
+  await Promise.all(accepted)
+  const [none, first, ...later] = inSecond
+  const [beyond, last] = [later.pop(), later.pop()!]
+  expect({ none, beyond }).toEqual({ none: 0, beyond: 0 })
+  // As many a second as can be hashed in one; whoever came in the first counts with the queue.
+  const most = Math.max(...later)
+  expect(Math.min(...later)).toBeGreaterThanOrEqual(most - 1)
+  expect(first).toBeGreaterThan(0)
+  expect(first).toBeLessThanOrEqual(most)
+  // A hash takes more than 1 ms, or there would be nobody left for the last second.
+  expect(last).toBeGreaterThan(most)
+})
+
 test('a job that fails gives its place back', async () => {
-  const passwords = passwordsWith({ concurrency: 1, queueMax: 1 })
+  const { passwords } = passwordsWith({ concurrency: 1, queueMax: 1 })
   for (let i = 0; i < 3; i++)
     expect(await outcome(passwords.verify('not a hash', 'a password'))).toBeInstanceOf(Error)
   expect(await outcome(passwords.hash('a password'))).toBe('done')
+})
+
+/** The nice values of a process: of its first thread, and of those made as workers. */
+function priorities(pid: number): { main: number; workers: number[] } {
+  const found = { main: Number.NaN, workers: [] as number[] }
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8')
+    const [, name, rest] = /^\d+ \((.*)\) (.*)/s.exec(stat)!
+    const nice = Number(rest!.split(' ')[16])
+    if (task === String(pid)) found.main = nice
+    else if (name === 'Worker') found.workers.push(nice)
+  }
+  found.workers.sort((a, b) => a - b)
+  return found
+}
+
+const onLinux = test.skipIf(process.platform !== 'linux')
+
+onLinux(
+  'hashing has the lowest priority, and nothing else has; without a hash no thread',
+  async () => {
+    const server = await ServerProcess.start({ hashConcurrency: 2 })
+    try {
+      // The database's.
+      expect(priorities(server.pid)).toEqual({ main: 0, workers: [0, 0] })
+      await Promise.all(Array.from({ length: 8 }, () => signUp(server.url, newName('nice'))))
+      expect(priorities(server.pid)).toEqual({ main: 0, workers: [0, 0, 19, 19] })
+      expect(await server.stop()).toBe(0)
+    } finally {
+      await server.stopAndForget()
+    }
+  },
+)
+
+onLinux('a server that has stopped leaves no thread behind', async () => {
+  const before = priorities(process.pid).workers
+  const folder = scratchFolder()
+  const config = defaultConfig({ port: 0, dataDir: folder.path, hashConcurrency: 1 })
+  const onFatal = (error: Error) => {
+    throw error
+  }
+  const server = await startServer({ config, log: createLog('warn'), onFatal })
+  try {
+    await signUp(server.url)
+    expect(priorities(process.pid).workers).toEqual([...before, 0, 0, 19].sort((a, b) => a - b))
+  } finally {
+    await server.stop()
+  }
+  await until(() => priorities(process.pid).workers.length === before.length, 'threads end')
+  folder.remove()
 })
