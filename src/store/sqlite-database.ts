@@ -254,16 +254,19 @@ export class SqliteDatabase {
   createSession(session: Session, keep: number): Id[] {
     const { id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt } = session
     const values = [id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt]
-    // Two sessions may begin in the same millisecond: the new one is never the surplus.
-    const others = 'user_id = ? AND id <> ? AND expires_at > ?'
-    const surplus = `SELECT id FROM sessions WHERE ${others} ORDER BY created_at DESC, id`
-    const sql = `DELETE FROM sessions WHERE id IN (${surplus} LIMIT -1 OFFSET ?) RETURNING id`
-    let deleted: { id: Id }[] = []
-    this.#transaction(() => {
-      this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
-      deleted = this.#all(sql, userId, id, createdAt, keep - 1) as { id: Id }[]
-    })
-    return deleted.map((one) => one.id)
+    const insert = () => this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+    // Before it is inserted, so that a session of the same millisecond cannot push out the new one.
+    const others = 'user_id = ? AND expires_at > ? ORDER BY created_at DESC, id'
+    const sql = `SELECT id FROM sessions WHERE ${others} LIMIT -1 OFFSET ?`
+    const surplus = this.#all(sql, userId, createdAt, keep - 1) as { id: Id }[]
+    // The usual case is one statement, which is a transaction by itself. Nobody else writes.
+    if (surplus.length === 0) insert()
+    else
+      this.#transaction(() => {
+        insert()
+        for (const one of surplus) this.deleteSession(one.id, userId)
+      })
+    return surplus.map((one) => one.id)
   }
 
   findSession(tokenHash: string) {
