@@ -54,13 +54,18 @@ export class Passwords {
     return fits === true && passwordHash !== undefined
   }
 
+  /** Throws `overloaded` if the queue is full: for whoever would do something in vain before. */
+  checkRoom(): void {
+    if (this.#threads.waiting >= this.#queueMax) throw this.#tooMany()
+  }
+
   /** Refuses those who wait with `restarting`, finishes what was begun, and ends the threads. */
   close(): Promise<void> {
     return this.#threads.close()
   }
 
   async #run(job: PasswordJob): Promise<string | boolean> {
-    if (this.#threads.waiting >= this.#queueMax) throw this.#tooMany()
+    this.checkRoom()
     const answer = this.#threads.run(job)
     this.#metrics.hashQueue.set(this.#threads.waiting)
     return answer.finally(() => this.#metrics.hashQueue.set(this.#threads.waiting))

@@ -2,12 +2,14 @@
 import { afterEach, expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { Passwords } from '../../src/chat/passwords.ts'
+import { Users } from '../../src/chat/users.ts'
 import { systemClock } from '../../src/clock.ts'
 import { defaultConfig } from '../../src/config.ts'
 import type { Problem } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
-import { createMetrics } from '../../src/metrics.ts'
+import { createMetrics, type Metrics } from '../../src/metrics.ts'
 import { startServer } from '../../src/server.ts'
+import type { Store } from '../../src/store/store.ts'
 import { newName, ServerProcess, scratchFolder, signUp, until } from '../harness.ts'
 
 const made: Passwords[] = []
@@ -20,6 +22,8 @@ function passwordsWith(options: { concurrency: number; queueMax: number }, clock
 }
 
 afterEach(() => Promise.all(made.splice(0).map((passwords) => passwords.close())))
+
+const waitingIn = async (metrics: Metrics) => (await metrics.hashQueue.get()).values[0]!.value
 
 const outcome = (promise: Promise<unknown>) =>
   promise.then(
@@ -44,14 +48,13 @@ test('equal passwords have different hashes', async () => {
 
 test('at the limit of the queue all are served; one more is refused, alone', async () => {
   const { passwords, metrics } = passwordsWith({ concurrency: 1, queueMax: 3 })
-  const waiting = async () => (await metrics.hashQueue.get()).values[0]!.value
   // One is being hashed, three wait, the fifth is too many.
   const accepted = [1, 2, 3, 4].map(() => outcome(passwords.hash('a password')))
   const refused = await outcome(passwords.hash('a password'))
   expect(refused).toMatchObject({ code: 'overloaded', status: 503, options: { retryAfterS: 1 } })
-  expect(await waiting()).toBe(3)
+  expect(await waitingIn(metrics)).toBe(3)
   expect(await Promise.all(accepted)).toEqual(['done', 'done', 'done', 'done'])
-  expect(await waiting()).toBe(0)
+  expect(await waitingIn(metrics)).toBe(0)
   expect((await metrics.refusals.get()).values).toMatchObject([
     { labels: { cause: 'hash_queue' }, value: 1 },
   ])
@@ -82,6 +85,22 @@ test('those who are refused get turns one after the other, a minute away at most
   expect(first).toBeLessThanOrEqual(most)
   // A hash takes more than 1 ms, or there would be nobody left for the last second.
   expect(last).toBeGreaterThan(most)
+})
+
+test('whoever is refused is not looked up', async () => {
+  const { passwords, metrics } = passwordsWith({ concurrency: 1, queueMax: 1 })
+  const asked: string[] = []
+  const findAccount = async (name: string) => void asked.push(name)
+  const store = { findAccount } as Partial<Store> as Store
+  const users = new Users({ store, passwords, clock: systemClock, cachedMax: 1 })
+  const first = outcome(passwords.hash('a password'))
+  // There is room for this one.
+  const second = outcome(users.verify('ada', 'a password'))
+  await until(async () => (await waitingIn(metrics)) === 1, 'ada waits in the queue')
+  expect(await outcome(users.verify('bob', 'a password'))).toMatchObject({ code: 'overloaded' })
+  expect(await first).toBe('done')
+  expect(await second).toMatchObject({ code: 'wrong_credentials' })
+  expect(asked).toEqual(['ada'])
 })
 
 test('a job that fails gives its place back', async () => {
