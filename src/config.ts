@@ -144,7 +144,7 @@ export const settings = {
     0,
     0,
     256,
-    'Threads that hash passwords; 0 means cores − 1, at least 1.',
+    'Processes that hash passwords; 0 means cores − 1, at least 1.',
   ),
   hashQueueMax: integer(1_024, 1, 100_000, 'Passwords waiting to be hashed; past it 503.'),
 

@@ -62,6 +62,7 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
     concurrency: config.hashConcurrency,
     queueMax: config.hashQueueMax,
     clock,
+    log,
     metrics,
   })
   const users = new Users({ store, passwords, clock, cachedMax: config.placesCachedMax })

@@ -1,14 +1,15 @@
 /**
  * Password hashing: argon2id as OWASP advises (19 MiB, 2 passes, 1 lane), some 10 ms of CPU each.
- * It runs on a few threads of the lowest priority behind a bounded queue, so that a rush of
+ * It runs in a few child processes of the lowest priority behind a bounded queue, so that a rush of
  * sign-ins slows sign-ins, not chat.
  */
 import { availableParallelism } from 'node:os'
 import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
+import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { PasswordJob } from './password-thread.ts'
-import { Threads } from './threads.ts'
+import type { PasswordJob } from './hash-process.ts'
+import { Processes } from './processes.ts'
 
 /**
  * A hash that nothing fits, as far as anyone knows: salt and result are zeros. Its parameters are
@@ -22,7 +23,7 @@ export class Passwords {
   readonly #queueMax: number
   readonly #clock: Clock
   readonly #metrics: Metrics
-  readonly #threads: Threads<PasswordJob, string | boolean>
+  readonly #processes: Processes<PasswordJob, string | boolean>
   /** When the last one who was refused is to come back, on the monotonic clock. */
   #returnAt = 0
 
@@ -31,13 +32,19 @@ export class Passwords {
     concurrency: number
     queueMax: number
     clock: Clock
+    log: Log
     metrics: Metrics
   }) {
     const concurrency = options.concurrency || Math.max(1, availableParallelism() - 1)
     this.#queueMax = options.queueMax
     this.#clock = options.clock
     this.#metrics = options.metrics
-    this.#threads = new Threads(new URL('./password-thread.ts', import.meta.url), concurrency)
+    this.#processes = new Processes({
+      script: new URL('./hash-process.ts', import.meta.url),
+      purpose: 'parley-passwords',
+      max: concurrency,
+      log: options.log,
+    })
   }
 
   /** A self-describing hash with its own salt. Rejects with `overloaded` past the queue. */
@@ -56,19 +63,19 @@ export class Passwords {
 
   /** Throws `overloaded` if the queue is full: for whoever would do something in vain before. */
   checkRoom(): void {
-    if (this.#threads.waiting >= this.#queueMax) throw this.#tooMany()
+    if (this.#processes.waiting >= this.#queueMax) throw this.#tooMany()
   }
 
-  /** Refuses those who wait with `restarting`, finishes what was begun, and ends the threads. */
+  /** Refuses those who wait with `restarting`, finishes what was begun, and ends the processes. */
   close(): Promise<void> {
-    return this.#threads.close()
+    return this.#processes.close()
   }
 
   async #run(job: PasswordJob): Promise<string | boolean> {
     this.checkRoom()
-    const answer = this.#threads.run(job)
-    this.#metrics.hashQueue.set(this.#threads.waiting)
-    return answer.finally(() => this.#metrics.hashQueue.set(this.#threads.waiting))
+    const answer = this.#processes.run(job)
+    this.#metrics.hashQueue.set(this.#processes.waiting)
+    return answer.finally(() => this.#metrics.hashQueue.set(this.#processes.waiting))
   }
 
   /**
@@ -78,7 +85,7 @@ export class Passwords {
   #tooMany() {
     this.#metrics.refusals.inc({ cause: 'hash_queue' })
     const now = this.#clock.monotonicMs()
-    const { paceMs } = this.#threads
+    const { paceMs } = this.#processes
     const turn = Math.max(now + this.#queueMax * paceMs, this.#returnAt + paceMs)
     this.#returnAt = Math.min(turn, now + RETRY_MS_MAX)
     const retryAfterS = Math.max(1, Math.ceil((this.#returnAt - now) / 1_000))

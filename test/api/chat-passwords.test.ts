@@ -16,7 +16,7 @@ const made: Passwords[] = []
 
 function passwordsWith(options: { concurrency: number; queueMax: number }, clock = systemClock) {
   const metrics = createMetrics()
-  const passwords = new Passwords({ ...options, clock, metrics })
+  const passwords = new Passwords({ ...options, clock, log: createLog('silent'), metrics })
   made.push(passwords)
   return { passwords, metrics }
 }

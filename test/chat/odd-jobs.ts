@@ -1,31 +1,36 @@
-/** A thread's script for tests: jobs that fail, die, hang and say how long they took. */
-import { parentPort, threadId } from 'node:worker_threads'
+/** A child process for tests: jobs that fail, die, hang and say how long they took. */
+import { existsSync } from 'node:fs'
+import { answerJobs } from '../../src/chat/job-lines.ts'
+import type { Clock } from '../../src/clock.ts'
 
 export type OddJob =
-  | { kind: 'who' }
+  | { kind: 'who' | 'fail' | 'exit' | 'kill' }
+  | { kind: 'echo'; text: string }
   | { kind: 'took'; tookMs: number }
-  | { kind: 'fail' | 'exit' | 'crash' }
-  | { kind: 'hold'; gate: Int32Array }
+  /** Blocks the process until the file is there. */
+  | { kind: 'hold'; gate: string }
 
-/** Blocks the thread until the gate is opened by `openGate`. */
-export function newGate(): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(4))
+const LOOK_MS = 2
+/** Longer than any test waits; a process that is forgotten ends all the same. */
+const HOLD_MS_MAX = 30_000
+
+function hold(gate: string): void {
+  const cell = new Int32Array(new SharedArrayBuffer(4))
+  const startedAt = performance.now()
+  while (!existsSync(gate) && performance.now() - startedAt < HOLD_MS_MAX)
+    Atomics.wait(cell, 0, 0, LOOK_MS)
 }
 
-export function openGate(gate: Int32Array): void {
-  Atomics.store(gate, 0, 1)
-  Atomics.notify(gate, 0)
-}
+let now = 0
+const clock: Clock = { now: () => now, monotonicMs: () => now }
 
-function answer(job: OddJob): object {
-  if (job.kind === 'fail') return { error: 'as it should', tookMs: 10 }
+function work(job: OddJob): number | string {
+  now += job.kind === 'took' ? job.tookMs : 10
+  if (job.kind === 'fail') throw new Error('as it should')
   if (job.kind === 'exit') process.exit(3)
-  if (job.kind === 'crash') throw new Error('out of order')
-  if (job.kind === 'hold') Atomics.wait(job.gate, 0, 0)
-  return { result: threadId, tookMs: job.kind === 'took' ? job.tookMs : 10 }
+  if (job.kind === 'kill') process.kill(process.pid, 'SIGKILL')
+  if (job.kind === 'hold') hold(job.gate)
+  return job.kind === 'echo' ? job.text : process.pid
 }
 
-parentPort?.on('message', (job: OddJob | null) => {
-  if (job === null) parentPort!.close()
-  else parentPort!.postMessage(answer(job))
-})
+answerJobs(work, clock)
