@@ -1,16 +1,13 @@
 /** Password hashing in the background, behind a bounded queue. */
 import { afterEach, expect, test } from 'bun:test'
-import { readdirSync, readFileSync } from 'node:fs'
 import { Passwords } from '../../src/chat/passwords.ts'
 import { Users } from '../../src/chat/users.ts'
 import { systemClock } from '../../src/clock.ts'
-import { defaultConfig } from '../../src/config.ts'
 import type { Problem } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
-import { startServer } from '../../src/server.ts'
 import type { Store } from '../../src/store/store.ts'
-import { newName, ServerProcess, scratchFolder, signUp, until } from '../harness.ts'
+import { until } from '../harness.ts'
 
 const made: Passwords[] = []
 
@@ -108,54 +105,4 @@ test('a job that fails gives its place back', async () => {
   for (let i = 0; i < 3; i++)
     expect(await outcome(passwords.verify('not a hash', 'a password'))).toBeInstanceOf(Error)
   expect(await outcome(passwords.hash('a password'))).toBe('done')
-})
-
-/** The nice values of a process: of its first thread, and of those made as workers. */
-function priorities(pid: number): { main: number; workers: number[] } {
-  const found = { main: Number.NaN, workers: [] as number[] }
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8')
-    const [, name, rest] = /^\d+ \((.*)\) (.*)/s.exec(stat)!
-    const nice = Number(rest!.split(' ')[16])
-    if (task === String(pid)) found.main = nice
-    else if (name === 'Worker') found.workers.push(nice)
-  }
-  found.workers.sort((a, b) => a - b)
-  return found
-}
-
-const onLinux = test.skipIf(process.platform !== 'linux')
-
-onLinux(
-  'hashing has the lowest priority, and nothing else has; without a hash no thread',
-  async () => {
-    const server = await ServerProcess.start({ hashConcurrency: 2 })
-    try {
-      // The database's.
-      expect(priorities(server.pid)).toEqual({ main: 0, workers: [0, 0] })
-      await Promise.all(Array.from({ length: 8 }, () => signUp(server.url, newName('nice'))))
-      expect(priorities(server.pid)).toEqual({ main: 0, workers: [0, 0, 19, 19] })
-      expect(await server.stop()).toBe(0)
-    } finally {
-      await server.stopAndForget()
-    }
-  },
-)
-
-onLinux('a server that has stopped leaves no thread behind', async () => {
-  const before = priorities(process.pid).workers
-  const folder = scratchFolder()
-  const config = defaultConfig({ port: 0, dataDir: folder.path, hashConcurrency: 1 })
-  const onFatal = (error: Error) => {
-    throw error
-  }
-  const server = await startServer({ config, log: createLog('warn'), onFatal })
-  try {
-    await signUp(server.url)
-    expect(priorities(process.pid).workers).toEqual([...before, 0, 0, 19].sort((a, b) => a - b))
-  } finally {
-    await server.stop()
-  }
-  await until(() => priorities(process.pid).workers.length === before.length, 'threads end')
-  folder.remove()
 })
