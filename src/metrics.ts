@@ -33,8 +33,11 @@ export function createMetrics() {
     loopLag: gauge('event_loop_lag_seconds', 'How late a timer of 500 ms was, last time'),
     postQueue: gauge('post_queue_events', 'Posts waiting for a commit'),
     hashQueue: gauge('hash_queue_jobs', 'Passwords waiting to be hashed'),
-    residentMemory: gauge('resident_memory_bytes', 'Memory of the process'),
-    cpu: counter('process_cpu_seconds_total', 'User and system time of the process'),
+    residentMemory: gauge('resident_memory_bytes', 'Memory of the process, without its children'),
+    cpu: counter(
+      'process_cpu_seconds_total',
+      'User and system time of the process, without its children',
+    ),
   }
 }
 

@@ -263,10 +263,22 @@ export class SqliteDatabase {
     return this.#page(from, 'name_key', page)
   }
 
-  createSession(session: Session): void {
+  createSession(session: Session, keep: number): Id[] {
     const { id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt } = session
     const values = [id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt]
-    this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+    const insert = () => this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+    // Before it is inserted, so that a session of the same millisecond cannot push out the new one.
+    const others = 'user_id = ? AND expires_at > ? ORDER BY created_at DESC, id'
+    const sql = `SELECT id FROM sessions WHERE ${others} LIMIT -1 OFFSET ?`
+    const surplus = this.#all(sql, userId, createdAt, keep - 1) as { id: Id }[]
+    // The usual case is one statement, which is a transaction by itself. Nobody else writes.
+    if (surplus.length === 0) insert()
+    else
+      this.#transaction(() => {
+        insert()
+        for (const one of surplus) this.deleteSession(one.id, userId)
+      })
+    return surplus.map((one) => one.id)
   }
 
   findSession(tokenHash: string) {

@@ -58,7 +58,7 @@ function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string
     findRoom: (id) => reader.find('findRoom', id),
     listRooms: (page) => reader.call('listRooms', page),
 
-    createSession: (session) => writer.call('createSession', session),
+    createSession: (...args) => writer.call('createSession', ...args),
     findSession: (tokenHash) => reader.find('findSession', tokenHash),
     listSessions: (...args) => reader.call('listSessions', ...args),
     deleteSession: (...args) => writer.find('deleteSession', ...args),

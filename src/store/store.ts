@@ -94,7 +94,11 @@ export interface Store {
   /** Sorted by `nameKey`, which `page` also refers to. Each with the head of its timeline. */
   listRooms(page: NamePage): Promise<(RoomWithHead & { nameKey: string })[]>
 
-  createSession(session: Session): Promise<void>
+  /**
+   * Keeps the session, and in the same transaction deletes what its user has beyond `keep` sessions
+   * that are valid at its beginning, this one included, oldest first. Tells whose ids those were.
+   */
+  createSession(session: Session, keep: number): Promise<Id[]>
   findSession(tokenHash: string): Promise<Session | undefined>
   /** Newest first; expired ones left out. */
   listSessions(userId: Id, now: number, limit: number): Promise<Session[]>
