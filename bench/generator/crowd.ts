@@ -4,7 +4,7 @@
  */
 import { Faults } from '../stats.ts'
 import type { CreateDialect, Dialect } from './dialect.ts'
-import type { CrowdJob } from './job.ts'
+import type { CrowdJob, CrowdShape } from './job.ts'
 import type { Loop } from './loop.ts'
 import { type Audience, Member } from './member.ts'
 import type { Meter, Rooms } from './meter.ts'
@@ -132,7 +132,7 @@ export class Crowd implements Audience {
       this.skipped += first - next
       this.#meter.count(room, first, last, numbers)
     } else this.twice += Math.min(last + 1, next) - first
-    if (isHole && !this.#job.gapless) return
+    if (!this.#job.gapless) return
     this.faults.add(`reader ${member.index} got ${first} of room ${room} and not ${next}`)
   }
 
@@ -158,16 +158,24 @@ export class Crowd implements Audience {
 }
 
 /**
- * Which rooms each connection joins: neighbours, so that all rooms have as many members. With each
- * time round, another of them comes first: some servers let a connection post to its first only.
+ * Which rooms each connection joins. Connections are first in line for one room after the other
+ * (some servers let a connection post to its first only), and the rest lie a stride apart: so all
+ * rooms have as many members, and hardly two connections share all their rooms.
  */
-function roomsOf({ connections, from, rooms, roomsEach }: CrowdJob['crowd'][number]): number[][] {
-  return Array.from({ length: connections }, (_, index) => {
-    const start = index * roomsEach
-    const round = Math.floor(start / rooms)
-    return Array.from(
-      { length: roomsEach },
-      (_, k) => from + ((start + ((k + round) % roomsEach)) % rooms),
-    )
-  })
+function roomsOf({ connections, from, rooms, roomsEach }: CrowdShape): number[][] {
+  const stride = strideOf(rooms, roomsEach)
+  return Array.from({ length: connections }, (_, index) =>
+    Array.from({ length: roomsEach }, (_, k) => from + ((index + k * stride) % rooms)),
+  )
+}
+
+/** Without a common factor, it meets every room before it meets one again. */
+function strideOf(rooms: number, roomsEach: number): number {
+  let stride = Math.floor(rooms / roomsEach) + 1
+  while (commonFactor(stride, rooms) > 1) stride += 1
+  return stride
+}
+
+function commonFactor(a: number, b: number): number {
+  return b === 0 ? a : commonFactor(b, a % b)
 }
