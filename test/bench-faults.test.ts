@@ -45,7 +45,7 @@ const onlyTo = (chosen: number, plant: NonNullable<Plant['events']>): Plant => (
   events: (event, reader) => (reader === chosen ? plant(event, reader) : [event]),
 })
 
-test('a server that does right has no faults, and every delivery is counted', async () => {
+test.concurrent('a server that does right has no faults, and every delivery is counted', async () => {
   const { faultCount, faults, posted, acknowledged, lost, twice, phases } = await talkWith({})
   expect(faults).toEqual([])
   expect({ faultCount, posted, acknowledged, lost, twice }).toEqual({
@@ -61,9 +61,13 @@ test('a server that does right has no faults, and every delivery is counted', as
   expect(receivedBytes).toBeGreaterThan(POSTS_PER_S * READERS * 32)
 })
 
-test.each<[what: string, plant: Plant, fault: RegExp]>([
-  ['lost to one reader', onlyTo(5, () => []), /^reader 5 got \d+ of room \d and not \d+$/],
-  ['sent to one reader twice', onlyTo(5, (event) => [event, event]), /^reader 5 got/],
+test.concurrent.each<[what: string, plant: Plant, fault: RegExp]>([
+  ['lost to one reader', onlyTo(5, () => []), /^reader \d got \d+ of room \d and not \d+$/],
+  [
+    'sent to one reader twice',
+    onlyTo(5, (event) => [event, event]),
+    /^reader \d got \d+ of room \d and not \d+$/,
+  ],
   [
     'changed by one character for one reader',
     onlyTo(5, (event) => [{ ...event, text: `${event.text.slice(0, -1)}X` }]),
@@ -91,7 +95,7 @@ test.each<[what: string, plant: Plant, fault: RegExp]>([
   expect(faultCount).toBeGreaterThan(0)
 })
 
-test('a post that is never acknowledged, or twice, is counted', async () => {
+test.concurrent('a post that is never acknowledged, or twice, is counted', async () => {
   const [never, twice] = await Promise.all([
     talkWith({ acknowledged: () => [] }),
     talkWith({ acknowledged: (seq) => [seq, seq] }),
