@@ -8,6 +8,7 @@ import type { CrowdJob, CrowdShape } from './job.ts'
 import type { Loop } from './loop.ts'
 import { type Audience, Member } from './member.ts'
 import type { Meter, Rooms } from './meter.ts'
+import { Places } from './places.ts'
 
 /** Connections that are being opened at once: fewer than the shortest listen queue can hold. */
 const OPENING_MAX = 256
@@ -29,6 +30,7 @@ export class Crowd implements Audience {
   readonly #job: CrowdJob
   readonly #dialect: Dialect
   readonly #meter: Meter
+  readonly #places: Places
   readonly #membersOf: Member[][]
   /** By room, where each has one: a member whose first room it is, if there is any. */
   readonly #onlySender: Member[] = []
@@ -43,6 +45,7 @@ export class Crowd implements Audience {
     this.#dialect = createDialect(job.setup)
     const rooms = job.setup.rooms.length
     this.#posts = new Float64Array(rooms)
+    this.#places = new Places(rooms, (text) => this.faults.add(text))
     this.#membersOf = Array.from({ length: rooms }, () => [])
     this.members = job.crowd
       .flatMap((shape) => roomsOf(shape))
@@ -114,6 +117,7 @@ export class Crowd implements Audience {
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {
+    if (numbers !== undefined) this.#places.delivered(room, first, numbers, this.#posts[room]!)
     this.#meter.count(room, first, last, numbers)
   }
 
@@ -133,8 +137,9 @@ export class Crowd implements Audience {
     this.faults.add(`reader ${member.index} got ${first} of room ${room} and not ${next}`)
   }
 
-  acknowledged(): void {
+  acknowledged(room: number, n: number, seq?: number): void {
     this.acknowledgements += 1
+    if (seq !== undefined) this.#places.enter(room, n, seq, this.#posts[room]!)
   }
 
   lost(member: Member, why: string): void {

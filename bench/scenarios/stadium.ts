@@ -87,7 +87,7 @@ function step(posts: number, seconds: number): TalkPhase {
     ],
     loads: [
       `${amount(READERS)} readers in one room, ${rate}`,
-      `${BYSTANDERS} bystanders in another room at ${BYSTANDER_POSTS_PER_S} posts/s, beside ${rate}`,
+      `${BYSTANDERS} bystanders in a room at ${BYSTANDER_POSTS_PER_S} posts/s, beside ${rate}`,
     ],
   }
 }
