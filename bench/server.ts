@@ -23,19 +23,23 @@ export interface ServerOptions {
   /** Path of the script, from the project's root. */
   script: string
   core: number | undefined
+  /** A data folder of the caller's, who removes it; otherwise a fresh one, gone with the server. */
+  folder?: string
+  /** Settings besides those for load. */
+  env?: Record<string, string>
   /** Where Bun is to leave a CPU profile, on request. */
   profileFolder?: string | undefined
-  /** With data that are there already; the caller's own, who removes it. Else a fresh one. */
-  folder?: string | undefined
-  /** Settings of the server's, as variables of its environment, besides those for load. */
-  settings?: Record<string, string> | undefined
+}
+
+/** An empty one, for whoever wants to put something in before a server starts. */
+export function makeDataFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'parley-bench-'))
 }
 
 export class ServerProcess {
   url = ''
   #errors = ''
-  readonly #folder: string
-  readonly #isFolderOurs: boolean
+  readonly #freshFolder: string | undefined
   readonly #process: Subprocess<'ignore', 'pipe', 'pipe'>
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
@@ -46,14 +50,13 @@ export class ServerProcess {
     return server
   }
 
-  private constructor({ script, core, profileFolder, folder, settings }: ServerOptions) {
-    this.#folder = folder ?? mkdtempSync(join(tmpdir(), 'parley-bench-'))
-    this.#isFolderOurs = folder === undefined
+  private constructor({ script, core, folder, env, profileFolder }: ServerOptions) {
+    this.#freshFolder = folder === undefined ? makeDataFolder() : undefined
     const profile = profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []
     const path = join(import.meta.dir, '..', script)
     this.#process = spawn({
       cmd: pinned(core, [process.execPath, ...profile, path]),
-      env: { ...process.env, ...SETTINGS, ...settings, DATA_DIR: this.#folder },
+      env: { ...process.env, ...SETTINGS, DATA_DIR: folder ?? this.#freshFolder, ...env },
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',
@@ -82,7 +85,7 @@ export class ServerProcess {
     if (errors !== '') throw new Error(`the server complained: ${errors.slice(0, 1_000)}`)
   }
 
-  /** `kill -9`; its data stay, if the folder is the caller's. */
+  /** `kill -9`. Its data stay if the folder is the caller's. */
   async kill(): Promise<void> {
     process.removeListener('exit', this.#abandon)
     this.#abandon()
@@ -92,7 +95,7 @@ export class ServerProcess {
   /** Leaves neither a process nor data behind, even if the run is broken off. */
   readonly #abandon = (): void => {
     this.#process.kill('SIGKILL')
-    if (this.#isFolderOurs) rmSync(this.#folder, { recursive: true, force: true })
+    if (this.#freshFolder !== undefined) rmSync(this.#freshFolder, { recursive: true, force: true })
   }
 
   async #readAddress(): Promise<string> {

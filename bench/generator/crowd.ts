@@ -4,14 +4,16 @@
  */
 import { Faults } from '../stats.ts'
 import type { CreateDialect, Dialect } from './dialect.ts'
-import type { CrowdJob } from './job.ts'
+import type { CrowdJob, CrowdShape } from './job.ts'
 import type { Loop } from './loop.ts'
 import { type Audience, Member } from './member.ts'
-import type { Meter } from './meter.ts'
+import type { Meter, Rooms } from './meter.ts'
+import { Places } from './places.ts'
 
 /** Connections that are being opened at once: fewer than the shortest listen queue can hold. */
 const OPENING_MAX = 256
-const OPENING_MS_MAX = 60_000
+/** The slowest of the servers needs some eighty seconds for ten thousand with ten rooms each. */
+const OPENING_MS_MAX = 180_000
 const FAULTS_KEPT = 5
 
 export class Crowd implements Audience {
@@ -28,7 +30,10 @@ export class Crowd implements Audience {
   readonly #job: CrowdJob
   readonly #dialect: Dialect
   readonly #meter: Meter
+  readonly #places: Places
   readonly #membersOf: Member[][]
+  /** By room, where each has one: a member whose first room it is, if there is any. */
+  readonly #onlySender: Member[] = []
   /** Posts so far, by room. */
   readonly #posts: Float64Array
   #opening: { opened: number; joined: number; done: PromiseWithResolvers<void> } | undefined
@@ -40,12 +45,15 @@ export class Crowd implements Audience {
     this.#dialect = createDialect(job.setup)
     const rooms = job.setup.rooms.length
     this.#posts = new Float64Array(rooms)
+    this.#places = new Places(rooms, (text) => this.faults.add(text))
     this.#membersOf = Array.from({ length: rooms }, () => [])
     this.members = job.crowd
       .flatMap((shape) => roomsOf(shape))
       .map((joined, index) => new Member(index, joined, this.#dialect, this))
     for (const member of this.members)
       for (const room of member.rooms) this.#membersOf[room]!.push(member)
+    for (const [room, members] of this.#membersOf.entries())
+      this.#onlySender[room] = (members.find(({ rooms: [first] }) => first === room) ?? members[0])!
   }
 
   /** Opens all, a bounded number at once. Returns how many seconds it took. */
@@ -84,9 +92,13 @@ export class Crowd implements Audience {
     this.#posts[room] = n + 1
     this.posted += 1
     this.#meter.plan(room, n, atMs)
+    this.#senderOf(room, n).send(this.#dialect.post(room, n))
+  }
+
+  #senderOf(room: number, n: number): Member {
+    if (this.#job.senders === 'one a room') return this.#onlySender[room]!
     const members = this.#membersOf[room]!
-    const sender = members[this.#job.senders === 'in turn' ? n % members.length : 0]!
-    sender.send(this.#dialect.post(room, n))
+    return members[n % members.length]!
   }
 
   /** Deliveries that are still to come. All must have joined before the first post. */
@@ -98,7 +110,14 @@ export class Crowd implements Audience {
     return sum
   }
 
+  /** Of each of these rooms, on average. */
+  readersOf({ from, rooms }: Rooms): number {
+    const members = this.#membersOf.slice(from, from + rooms)
+    return members.reduce((sum, { length }) => sum + length, 0) / rooms
+  }
+
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {
+    if (numbers !== undefined) this.#places.delivered(room, first, numbers, this.#posts[room]!)
     this.#meter.count(room, first, last, numbers)
   }
 
@@ -114,12 +133,13 @@ export class Crowd implements Audience {
       this.skipped += first - next
       this.#meter.count(room, first, last, numbers)
     } else this.twice += Math.min(last + 1, next) - first
-    if (isHole && !this.#job.gapless) return
+    if (!this.#job.gapless) return
     this.faults.add(`reader ${member.index} got ${first} of room ${room} and not ${next}`)
   }
 
-  acknowledged(): void {
+  acknowledged(room: number, n: number, seq?: number): void {
     this.acknowledgements += 1
+    if (seq !== undefined) this.#places.enter(room, n, seq, this.#posts[room]!)
   }
 
   lost(member: Member, why: string): void {
@@ -138,9 +158,25 @@ export class Crowd implements Audience {
   }
 }
 
-/** Which rooms each connection joins: neighbours, so that all rooms have as many members. */
-function roomsOf({ connections, from, rooms, roomsEach }: CrowdJob['crowd'][number]): number[][] {
+/**
+ * Which rooms each connection joins. Connections are first in line for one room after the other
+ * (some servers let a connection post to its first only), and the rest lie a stride apart: so all
+ * rooms have as many members, and hardly two connections share all their rooms.
+ */
+export function roomsOf({ connections, from, rooms, roomsEach }: CrowdShape): number[][] {
+  const stride = strideOf(rooms, roomsEach)
   return Array.from({ length: connections }, (_, index) =>
-    Array.from({ length: roomsEach }, (_, k) => from + ((index * roomsEach + k) % rooms)),
+    Array.from({ length: roomsEach }, (_, k) => from + ((index + k * stride) % rooms)),
   )
+}
+
+/** Without a common factor, it meets every room before it meets one again. */
+function strideOf(rooms: number, roomsEach: number): number {
+  let stride = Math.floor(rooms / roomsEach) + 1
+  while (commonFactor(stride, rooms) > 1) stride += 1
+  return stride
+}
+
+function commonFactor(a: number, b: number): number {
+  return b === 0 ? a : commonFactor(b, a % b)
 }

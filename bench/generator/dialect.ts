@@ -24,8 +24,14 @@ export interface DialectSetup {
 }
 
 export interface Dialect {
-  /** Of a connection's upgrade. `Host`, `Upgrade` and the key are added. */
-  upgrade(connection: number): { path: string; headers: Record<string, string> }
+  /**
+   * Of the upgrade of a connection that is to join these rooms. `Host`, `Upgrade` and the key are
+   * added.
+   */
+  upgrade(
+    connection: number,
+    rooms: readonly number[],
+  ): { path: string; headers: Record<string, string> }
   /**
    * The upgrade has been answered: begins to join the rooms, and says so with `wire.joined()` once
    * all are. A dialect whose server speaks first returns and waits for `received`.
@@ -66,6 +72,11 @@ export interface Wire {
   joinedRoom(room: number, next?: number): void
   /** All rooms are joined. */
   joined(): void
+  /**
+   * The server is too busy to let it join a room: `again` asks once more, and is to be called after
+   * so many seconds. Without this, it is a fault.
+   */
+  joinLater?(afterS: number, again: () => void): void
   /**
    * One or more deliveries in a row: `first` to `last`, in the server's numbering where it has one,
    * otherwise the posts' numbers. With a numbering of the server's, `numbers` are the posts' own,

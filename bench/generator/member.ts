@@ -26,6 +26,8 @@ export interface Audience {
   lost(member: Member, why: string): void
   /** The server did not let it in. Without this, `lost` is told. */
   refused?(member: Member, why: UpgradeRefused): void
+  /** The server asks to try a room again so much later. Without this, it is a fault. */
+  joinLater?(afterS: number, again: () => void): void
   fault(text: string): void
   resumeText?(member: Member, room: number): string
 }
@@ -54,7 +56,7 @@ export class Member implements Wire {
   /** Connects and joins; again, too, once it is closed or lost. */
   open(loop: Loop, port: number): void {
     const source = `127.0.0.${1 + Math.floor(this.index / CONNECTIONS_PER_ADDRESS)}`
-    const address = { source, port, ...this.#dialect.upgrade(this.index) }
+    const address = { source, port, ...this.#dialect.upgrade(this.index, this.rooms) }
     this.#socket = new WebSocketClient(loop, address, {
       opened: () => this.#dialect.opened(this),
       frame: (opcode, bytes, start, end) => this.#dialect.received(this, opcode, bytes, start, end),
@@ -95,6 +97,11 @@ export class Member implements Wire {
 
   joined(): void {
     this.#audience.joined(this)
+  }
+
+  joinLater(afterS: number, again: () => void): void {
+    if (this.#audience.joinLater !== undefined) this.#audience.joinLater(afterS, again)
+    else this.#audience.fault('a room could not be joined: the server is too busy')
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {

@@ -3,18 +3,17 @@
  * back within one second. Warm: the server has gone on all the while. Cold: it was killed, and is
  * started again on the same data.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { RESUME_MARKS, type ResumeJob, type ResumeResult } from '../generator/jobs/resume.ts'
 import { generate } from '../generator-process.ts'
-import { readListenOverflows, readRssPeak } from '../kernel.ts'
+import { readRssPeak } from '../memory.ts'
 import { seedPeople } from '../people.ts'
 import type { Goal, Measured } from '../record.ts'
-import { ServerProcess } from '../server.ts'
+import { makeDataFolder, ServerProcess } from '../server.ts'
 import { median } from '../stats.ts'
-import { readUsage } from '../usage.ts'
-import type { ScenarioOptions } from './scenario.ts'
+import { readListenOverflows, readUsage } from '../usage.ts'
+import { amount, atMost, type BenchContext, type Scenario } from './scenario.ts'
 
 const READERS = 10_000
 const READERS_QUICK = 2_000
@@ -26,7 +25,6 @@ const MISSED_POSTS = 50
 const TEXT_BYTES = 128
 const RETURN_MS = 1_000
 const RETURN_MS_MAX = 30_000
-const RUNS = 3
 
 interface Variant {
   name: 'warm' | 'cold'
@@ -46,33 +44,37 @@ interface Run extends ResumeResult {
   listenOverflows: number
 }
 
-/** The warm one first. */
-export async function blackout(options: ScenarioOptions): Promise<Measured[]> {
-  const measured: Measured[] = []
-  for (const variant of VARIANTS) {
-    const runs: Run[] = []
-    for (let i = 0; i < (options.quick ? 1 : RUNS); i++) runs.push(await runOnce(variant, options))
-    measured.push(summed(variant, runs))
-  }
-  return measured
+export const blackout: Scenario = {
+  name: 'blackout',
+  async run(context) {
+    const measured: Measured[] = []
+    for (const variant of VARIANTS) {
+      const runs: Run[] = []
+      for (let i = 0; i < context.runs; i++) runs.push(await runOnce(variant, context))
+      measured.push(summed(variant, runs))
+    }
+    return measured
+  },
 }
 
-async function runOnce({ name }: Variant, options: ScenarioOptions): Promise<Run> {
-  const folder = mkdtempSync(join(tmpdir(), 'parley-blackout-'))
+async function runOnce({ name }: Variant, context: BenchContext): Promise<Run> {
+  const folder = makeDataFolder()
+  context.progress.begin(`blackout, ${name}`)
   try {
-    return await runOn(folder, name === 'cold', options)
+    return await runOn(folder, name === 'cold', context)
   } finally {
+    context.progress.end()
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function runOn(folder: string, killed: boolean, options: ScenarioOptions): Promise<Run> {
-  const { quick, cores, profileFolder, say } = options
+async function runOn(folder: string, killed: boolean, context: BenchContext): Promise<Run> {
+  const { quick, cores, profileFolder, progress } = context
   const readers = quick ? READERS_QUICK : READERS
   const { tokens, rooms, epoch } = seedPeople(folder, { users: readers, rooms: ROOMS })
-  const start = (settings: Record<string, string>) =>
+  const start = (env: Record<string, string>) =>
     ServerProcess.start({
-      ...{ script: 'src/main.ts', core: cores?.server, profileFolder, folder, settings },
+      ...{ script: 'src/main.ts', core: cores?.server, profileFolder, folder, env },
     })
   let server = await start({})
   const { port } = server
@@ -100,11 +102,10 @@ async function runOn(folder: string, killed: boolean, options: ScenarioOptions):
     ...{ seenPosts: SEEN_POSTS, missedPosts: MISSED_POSTS },
     ...{ returnMs: RETURN_MS, returnMsMax: RETURN_MS_MAX },
   }
-  const progress = ({ phase, perSecond }: { phase: string; perSecond: number }) =>
-    say(`${phase}, ${Math.round(perSecond)}/s`)
   try {
     const result = await generate<ResumeResult>(job, {
-      ...{ core: cores?.generator, profileFolder, mark, progress },
+      ...{ core: cores?.generator, profileFolder, mark },
+      progress: (told) => progress.tell(told, 'readers'),
     })
     await restarted
     const rssPeakBytes = readRssPeak(server.pid)
@@ -124,12 +125,11 @@ function summed({ name, from, goalMs }: Variant, runs: readonly Run[]): Measured
   const seconds = run.sinceFirstMs.max / 1_000
   const lost = sum((one) => one.lost)
   const twice = sum((one) => one.twice)
-  const people = run.readers.toLocaleString('en')
   return {
     scenario: 'blackout',
     subject: 'parley',
     load:
-      `${name}: ${people} cut at once, about ${MISSED_POSTS} events of ${TEXT_BYTES} bytes ` +
+      `${name}: ${amount(run.readers)} cut at once, about ${MISSED_POSTS} events of ${TEXT_BYTES} bytes ` +
       `missed in each of ${ROOMS_EACH} rooms, all back within ${RETURN_MS / 1_000} s`,
     unit: 'connections',
     durable: 'fsync before the acknowledgement',
@@ -159,25 +159,22 @@ function goalsOf(
   worstMs: number,
   { lost, twice, behind }: { lost: number; twice: number; behind: number },
 ): Goal[] {
+  const lastMs = behind > 0 ? Number.POSITIVE_INFINITY : worstMs
   return [
-    {
-      text: 'the last reader has everything',
-      goal: `≤ ${goalMs.toLocaleString('en')} ms`,
-      value: behind > 0 ? `never: ${behind} readers` : `${Math.round(worstMs)} ms`,
-      met: behind === 0 && worstMs <= goalMs,
-    },
-    { text: 'events lost', goal: '0', value: String(lost), met: lost === 0 },
-    { text: 'events that came twice', goal: '0', value: String(twice), met: twice === 0 },
+    atMost('time until the last reader has everything', goalMs, lastMs, 'ms'),
+    atMost('events lost', 0, lost, ''),
+    atMost('events that came twice', 0, twice, ''),
   ]
 }
 
 function notesOf(from: string, run: Run): string[] {
   const { p50, p99, max } = run.sinceOwnMs
-  const ms = (value: number) => `${Math.round(value)} ms`
+  const ms = (value: number) => `${amount(value)} ms`
   return [
     `Times count from ${from} until a reader has all that it missed.`,
     `Counted for each reader from its own return: ${ms(p50)}, p99 ${ms(p99)}, at most ${ms(max)}.`,
-    `${run.deliveries.toLocaleString('en')} events were resumed.`,
-    `${run.refused} handshakes were told to come later; ${run.failed} connections failed.`,
+    `${amount(run.deliveries)} events were resumed.`,
+    `${amount(run.refused)} handshakes and ${amount(run.refusedRooms)} subscriptions were told ` +
+      `to come later; ${amount(run.failed)} connections failed.`,
   ]
 }

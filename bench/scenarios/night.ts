@@ -3,19 +3,18 @@
  * and nothing to say; then one message to all of them. What a connection costs in memory is the
  * slope over groups of them, so that what the server needs anyway is not in it.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { IDLE_MARKS, type IdleJob, type IdleResult } from '../generator/jobs/idle.ts'
 import { generate } from '../generator-process.ts'
-import { readListenOverflows, readMemory, readRssPeak } from '../kernel.ts'
 import { openFilesMax } from '../machine.ts'
+import { readMemory, readRssPeak } from '../memory.ts'
 import { seedPeople } from '../people.ts'
 import type { Goal, Measured } from '../record.ts'
-import { ServerProcess } from '../server.ts'
+import { makeDataFolder, ServerProcess } from '../server.ts'
 import { slope } from '../stats.ts'
-import { startUsage, type Used } from '../usage.ts'
-import type { ScenarioOptions } from './scenario.ts'
+import { readListenOverflows, startUsage, type Used } from '../usage.ts'
+import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
 
 const ROOMS = 1_000
 const ROOMS_EACH = 10
@@ -49,24 +48,30 @@ interface Night extends IdleResult {
   listenOverflows: number
 }
 
-export async function night(options: ScenarioOptions): Promise<Measured[]> {
-  const wanted = options.quick ? QUICK : FULL
-  const connections = Math.min(wanted.connections, openFilesMax() - OTHER_FILES)
-  const size = { ...wanted, connections }
-  const folder = mkdtempSync(join(tmpdir(), 'parley-night-'))
-  try {
-    return [measured(size, await run(folder, size, options))]
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+/** Once, however many runs are asked for: the groups are its repetitions. */
+export const night: Scenario = {
+  name: 'night',
+  async run(context) {
+    const wanted = context.quick ? QUICK : FULL
+    const connections = Math.min(wanted.connections, openFilesMax() - OTHER_FILES)
+    const size = { ...wanted, connections }
+    const folder = makeDataFolder()
+    context.progress.begin('night')
+    try {
+      return [measured(size, await runOn(folder, size, context))]
+    } finally {
+      context.progress.end()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
 }
 
-async function run(folder: string, size: Size, options: ScenarioOptions): Promise<Night> {
-  const { cores, profileFolder, say } = options
+async function runOn(folder: string, size: Size, context: BenchContext): Promise<Night> {
+  const { cores, profileFolder, progress } = context
   const { tokens, rooms } = seedPeople(folder, { users: size.connections, rooms: ROOMS })
-  const settings = { HEARTBEAT_MS: String(HEARTBEAT_MS) }
+  const env = { HEARTBEAT_MS: String(HEARTBEAT_MS) }
   const server = await ServerProcess.start({
-    ...{ script: 'src/main.ts', core: cores?.server, profileFolder, folder, settings },
+    ...{ script: 'src/main.ts', core: cores?.server, profileFolder, folder, env },
   })
   try {
     const { pid, port } = server
@@ -79,7 +84,7 @@ async function run(folder: string, size: Size, options: ScenarioOptions): Promis
     const overflowsBefore = readListenOverflows()
     const result = await generate<IdleResult>(job, {
       ...{ core: cores?.generator, profileFolder, mark: seen.mark },
-      progress: ({ phase, perSecond }) => say(`${phase}, ${Math.round(perSecond)}/s`),
+      progress: (told) => progress.tell(told, 'connections or heartbeats'),
     })
     const listenOverflows = readListenOverflows() - overflowsBefore
     const rssPeakBytes = readRssPeak(pid)
@@ -93,15 +98,15 @@ async function run(folder: string, size: Size, options: ScenarioOptions): Promis
 }
 
 /** Looks at the server whenever the generator says that it is the time to. */
-function watch(pid: number, cores: ScenarioOptions['cores']) {
+function watch(pid: number, cores: BenchContext['cores']) {
   let stop: (() => Used) | undefined
   const seen = {
     dirty: [] as Night['dirty'],
     resident: [] as Night['resident'],
     rest: undefined as Used | undefined,
-    mark(name: string): void {
+    mark(name: string, generator: number): void {
       const [word, connections] = name.split(' ')
-      if (name === IDLE_MARKS.resting) stop = startUsage(pid, cores)
+      if (name === IDLE_MARKS.resting) stop = startUsage({ servers: [pid], generator, cores })
       else if (name === IDLE_MARKS.rested) seen.rest = stop!()
       else if (word === 'settled') {
         const { privateDirtyBytes, rssBytes } = readMemory(pid)
@@ -115,7 +120,6 @@ function watch(pid: number, cores: ScenarioOptions['cores']) {
 
 function measured(size: Size, run: Night): Measured {
   const connections = run.connections
-  const people = connections.toLocaleString('en')
   const bytesPerConnection = slope(run.dirty)
   const serverCores = run.rest.serverCpuS / run.rest.seconds
   const perSecond = connections / run.rampS
@@ -124,7 +128,7 @@ function measured(size: Size, run: Night): Measured {
     scenario: 'night',
     subject: 'parley',
     load:
-      `${people} signed-in connections with ${ROOMS_EACH} subscriptions each, idle for ` +
+      `${amount(connections)} signed-in connections with ${ROOMS_EACH} subscriptions each, idle for ` +
       `${size.restMs / 1_000} s, then one message to all`,
     unit: 'connections',
     durable: 'fsync before the acknowledgement',
@@ -134,6 +138,8 @@ function measured(size: Size, run: Night): Measured {
     lost: run.lost,
     latencyMs: run.wakesMs.find(({ max }) => max === lastMs)!,
     serverCores,
+    generatorCores: run.rest.generatorCpuS / run.rest.seconds,
+    disturbed: run.rest.disturbed,
     rssMiB: run.rssPeakBytes / 2 ** 20,
     bytesPerConnection,
     listenOverflows: run.listenOverflows,
@@ -149,45 +155,31 @@ function goalsOf(
   lost: number,
 ): Goal[] {
   const { connectionBytes, cores, rampPerS, lastMs } = GOALS
+  const wokenMs = lost > 0 ? Number.POSITIVE_INFINITY : got.lastMs
   return [
-    {
-      text: 'user memory of a connection',
-      goal: `≤ ${connectionBytes / 1_000} KB`,
-      value: `${(got.bytesPerConnection / 1_000).toFixed(2)} KB`,
-      met: got.bytesPerConnection <= connectionBytes,
-    },
-    {
-      text: 'CPU while idle',
-      goal: `≤ ${cores} core`,
-      value: `${got.serverCores.toFixed(3)} core`,
-      met: got.serverCores <= cores,
-    },
-    {
-      text: 'connections that come in, with their subscriptions',
-      goal: `≥ ${rampPerS.toLocaleString('en')} a second`,
-      value: Math.round(got.perSecond).toLocaleString('en'),
-      met: got.perSecond >= rampPerS,
-    },
-    {
-      text: 'the last one has the message',
-      goal: `≤ ${lastMs} ms`,
-      value: lost > 0 ? `never: ${lost} deliveries` : `${Math.round(got.lastMs)} ms`,
-      met: lost === 0 && got.lastMs <= lastMs,
-    },
+    atMost(
+      'user memory of a connection',
+      connectionBytes / 1_000,
+      got.bytesPerConnection / 1_000,
+      'KB',
+    ),
+    atMost('CPU while idle', cores, got.serverCores, 'core'),
+    atLeast('connections a second, with their subscriptions', rampPerS, got.perSecond, ''),
+    atMost('time until the last one has the message', lastMs, wokenMs, 'ms'),
   ]
 }
 
 function notesOf(size: Size, run: Night): string[] {
   const steps = run.dirty.map(([count, bytes], i) => {
     const mib = (value: number) => (value / 2 ** 20).toFixed(1)
-    return `${count.toLocaleString('en')}: ${mib(bytes)} of ${mib(run.resident[i]![1])}`
+    return `${amount(count)}: ${mib(bytes)} of ${mib(run.resident[i]![1])}`
   })
   return [
     `Memory is private and dirty, the slope over ${size.groups} groups, each left alone for ` +
       `${size.settleMs / 1_000} s; what the kernel keeps for the sockets is not in it.`,
-    `The slope of all resident memory is ${Math.round(slope(run.resident))} bytes a connection.`,
+    `The slope of all resident memory is ${amount(slope(run.resident))} bytes a connection.`,
     `Private of resident MiB: ${steps.join('; ')}.`,
-    `${run.pings.toLocaleString('en')} heartbeats were answered in the rest.`,
+    `${amount(run.pings)} heartbeats were answered in the rest.`,
     `One message ${run.wakesMs.length} times; the worst counts.`,
   ]
 }

@@ -10,6 +10,7 @@
  */
 import type { Percentiles } from '../../record.ts'
 import { Faults, Histogram } from '../../stats.ts'
+import { roomsOf } from '../crowd.ts'
 import type { Dialect, DialectSetup } from '../dialect.ts'
 import type { JobContext } from '../main.ts'
 import { type Audience, Member } from '../member.ts'
@@ -83,10 +84,11 @@ class Night implements Audience {
     this.#context = context
     this.#dialect = context.createDialect(job.setup)
     this.#opening = new Opening(context.loop, job.port)
-    this.#members = Array.from({ length: job.connections }, (_, i) => {
-      const rooms = roomsOf(i, job.roomsEach, job.setup.rooms.length)
-      return new Member(i, rooms, this.#dialect, this)
-    })
+    const { connections, setup } = job
+    const others = { from: 1, rooms: setup.rooms.length - 1, roomsEach: job.roomsEach - 1 }
+    this.#members = roomsOf({ connections, ...others }).map(
+      (rooms, i) => new Member(i, [EVERYBODY, ...rooms], this.#dialect, this),
+    )
   }
 
   async run(): Promise<IdleResult> {
@@ -121,7 +123,7 @@ class Night implements Audience {
       const tookMs = performance.now() - startedAt
       rampMs += tookMs
       const perSecond = ((to - from) / tookMs) * 1_000
-      tell({ progress: { phase: 'connections', atS: rampMs / 1_000, ofS: 0, perSecond } })
+      tell({ progress: { phase: 'connecting', atS: rampMs / 1_000, ofS: 0, perSecond } })
       await loop.sleep(settleMs)
       tell({ mark: IDLE_MARKS.settled(to) })
       await loop.sleep(LOOK_MS)
@@ -138,7 +140,7 @@ class Night implements Audience {
       const soFar = pinged.count
       await loop.sleep(1_000)
       const perSecond = pinged.count - soFar
-      tell({ progress: { phase: 'heartbeats', atS, ofS: restMs / 1_000, perSecond } })
+      tell({ progress: { phase: 'resting', atS, ofS: restMs / 1_000, perSecond } })
     }
     tell({ mark: IDLE_MARKS.rested })
     await loop.sleep(LOOK_MS)
@@ -194,13 +196,4 @@ class Night implements Audience {
   fault(text: string): void {
     this.#faults.add(text)
   }
-}
-
-/** The one that everybody follows, then neighbours, so that all rooms have as many members. */
-function roomsOf(index: number, each: number, rooms: number): number[] {
-  const others = Array.from(
-    { length: each - 1 },
-    (_, k) => 1 + ((index * (each - 1) + k) % (rooms - 1)),
-  )
-  return [EVERYBODY, ...others]
 }

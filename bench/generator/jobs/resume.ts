@@ -15,6 +15,7 @@
  */
 import type { Percentiles } from '../../record.ts'
 import { Faults, Histogram } from '../../stats.ts'
+import { roomsOf } from '../crowd.ts'
 import type { Dialect, DialectSetup } from '../dialect.ts'
 import type { JobContext } from '../main.ts'
 import { type Audience, Member } from '../member.ts'
@@ -64,8 +65,9 @@ export interface ResumeResult {
   receivedBytes: number
   lost: number
   twice: number
-  /** Handshakes that were answered with 503. */
+  /** Handshakes, and subscriptions, that were told to come later. */
   refused: number
+  refusedRooms: number
   /** Connections that failed or ended in the return, and were made again. */
   failed: number
   generatorCpuS: number
@@ -129,6 +131,7 @@ class Blackout implements Audience {
   #lost = 0
   #twice = 0
   #refused = 0
+  #refusedRooms = 0
   #failed = 0
 
   constructor(job: ResumeJob, context: JobContext) {
@@ -137,11 +140,10 @@ class Blackout implements Audience {
     this.#context = context
     this.#dialect = dialect
     this.#opening = new Opening(context.loop, job.port)
-    this.#readers = Array.from({ length: job.readers }, (_, i) => {
-      const rooms = roomsOf(i, job.roomsEach, job.setup.rooms.length)
-      return new Reader(i, rooms, dialect, this)
-    })
-    this.#poster = new Member(job.readers, [], dialect, this)
+    const { readers, roomsEach, setup } = job
+    const rooms = roomsOf({ connections: readers, from: 0, rooms: setup.rooms.length, roomsEach })
+    this.#readers = rooms.map((joined, i) => new Reader(i, joined, dialect, this))
+    this.#poster = new Member(readers, [], dialect, this)
   }
 
   async run(): Promise<ResumeResult> {
@@ -312,6 +314,11 @@ class Blackout implements Audience {
     this.#context.loop.at(performance.now() + afterMs, () => this.#open(reader))
   }
 
+  joinLater(afterS: number, again: () => void): void {
+    this.#refusedRooms += 1
+    this.#context.loop.at(performance.now() + Math.max(afterS * 1_000, TRY_AGAIN_MS), again)
+  }
+
   lost(member: Member, why: string): void {
     if (this.#step === 'gather') this.#opening.failed(why)
     if (member === this.#poster) return this.#lostPoster(why)
@@ -349,15 +356,11 @@ class Blackout implements Audience {
       lost: this.#lost,
       twice: this.#twice,
       refused: this.#refused,
+      refusedRooms: this.#refusedRooms,
       failed: this.#failed,
       generatorCpuS,
       faults: this.#faults.texts,
       faultCount: this.#faults.count,
     }
   }
-}
-
-/** Neighbours, so that all rooms have as many readers. */
-function roomsOf(index: number, each: number, rooms: number): number[] {
-  return Array.from({ length: each }, (_, k) => (index * each + k) % rooms)
 }
