@@ -50,28 +50,37 @@ export const blackout: Scenario = {
     const measured: Measured[] = []
     for (const variant of VARIANTS) {
       const runs: Run[] = []
-      for (let i = 0; i < context.runs; i++) runs.push(await runOnce(variant, context))
+      const readers = context.quick ? READERS_QUICK : READERS
+      const shape = { readers, rooms: ROOMS, killed: variant.name === 'cold' }
+      for (let i = 0; i < context.runs; i++) runs.push(await runBlackout(shape, context))
       measured.push(summed(variant, runs))
     }
     return measured
   },
 }
 
-async function runOnce({ name }: Variant, context: BenchContext): Promise<Run> {
+export interface BlackoutShape {
+  readers: number
+  rooms: number
+  /** The server, too: `kill -9`, and started again. */
+  killed: boolean
+}
+
+export async function runBlackout(shape: BlackoutShape, context: BenchContext): Promise<Run> {
   const folder = makeDataFolder()
-  context.progress.begin(`blackout, ${name}`)
+  context.progress.begin(`blackout, ${shape.killed ? 'cold' : 'warm'}`)
   try {
-    return await runOn(folder, name === 'cold', context)
+    return await runOn(folder, shape, context)
   } finally {
     context.progress.end()
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function runOn(folder: string, killed: boolean, context: BenchContext): Promise<Run> {
-  const { quick, cores, profileFolder, progress } = context
-  const readers = quick ? READERS_QUICK : READERS
-  const { tokens, rooms, epoch } = seedPeople(folder, { users: readers, rooms: ROOMS })
+async function runOn(folder: string, shape: BlackoutShape, context: BenchContext): Promise<Run> {
+  const { cores, profileFolder, progress } = context
+  const { readers, killed } = shape
+  const { tokens, rooms, epoch } = seedPeople(folder, { users: readers, rooms: shape.rooms })
   const start = (env: Record<string, string>) =>
     ServerProcess.start({
       ...{ script: 'src/main.ts', core: cores?.server, profileFolder, folder, env },
@@ -118,7 +127,8 @@ async function runOn(folder: string, killed: boolean, context: BenchContext): Pr
 }
 
 /** One measurement of several runs: the median one, and what went wrong in any. */
-function summed({ name, from, goalMs }: Variant, runs: readonly Run[]): Measured {
+function summed(variant: Variant, runs: readonly Run[]): Measured {
+  const { name, goalMs } = variant
   const tookMs = runs.map(({ sinceFirstMs }) => sinceFirstMs.max)
   const run = runs.find(({ sinceFirstMs }) => sinceFirstMs.max === median(tookMs))!
   const sum = (of: (one: Run) => number) => runs.reduce((total, one) => total + of(one), 0)
@@ -128,9 +138,7 @@ function summed({ name, from, goalMs }: Variant, runs: readonly Run[]): Measured
   return {
     scenario: 'blackout',
     subject: 'parley',
-    load:
-      `${name}: ${amount(run.readers)} cut at once, about ${MISSED_POSTS} events of ${TEXT_BYTES} bytes ` +
-      `missed in each of ${ROOMS_EACH} rooms, all back within ${RETURN_MS / 1_000} s`,
+    load: `${name}: ${amount(run.readers)} cut at once come back within ${RETURN_MS / 1_000} s`,
     unit: 'connections',
     durable: 'fsync before the acknowledgement',
     ordered: 'gapless numbers',
@@ -149,7 +157,7 @@ function summed({ name, from, goalMs }: Variant, runs: readonly Run[]): Measured
     goals: goalsOf(goalMs, Math.max(...tookMs), {
       ...{ lost, twice, behind: sum(({ readers, complete }) => readers - complete) },
     }),
-    notes: notesOf(from, run),
+    notes: notesOf(variant, run),
     faults: runs.flatMap(({ faults }) => faults),
   }
 }
@@ -167,14 +175,16 @@ function goalsOf(
   ]
 }
 
-function notesOf(from: string, run: Run): string[] {
+function notesOf({ name, from }: Variant, run: Run): string[] {
   const { p50, p99, max } = run.sinceOwnMs
   const ms = (value: number) => `${amount(value)} ms`
   return [
     `Times count from ${from} until a reader has all that it missed.`,
     `Counted for each reader from its own return: ${ms(p50)}, p99 ${ms(p99)}, at most ${ms(max)}.`,
-    `${amount(run.deliveries)} events were resumed.`,
+    `${amount(run.deliveries)} events of ${TEXT_BYTES} bytes were resumed, about ${MISSED_POSTS} ` +
+      `in each of ${ROOMS_EACH} rooms of each reader.`,
     `${amount(run.refused)} handshakes and ${amount(run.refusedRooms)} subscriptions were told ` +
       `to come later; ${amount(run.failed)} connections failed.`,
+    ...(name === 'cold' ? ['The CPU of the server has its start in it.'] : []),
   ]
 }

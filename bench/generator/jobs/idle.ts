@@ -1,10 +1,10 @@
 /**
  * *idle*: many connections that follow a few rooms and say nothing. In three steps:
  *
- * 1. *Ramp.* They come in groups of the same size. After each the server is left alone for a while;
- *    then bench, on the mark `settled N`, reads its memory.
- * 2. *Rest.* Nothing happens but heartbeats, which are answered. Bench reads the server's CPU at the
- *    marks `resting` and `rested`.
+ * 1. *Ramp.* They come in groups of the same size. After each the server is left alone for a
+ *    while; then bench, on the mark `settled N`, reads its memory.
+ * 2. *Rest.* Nothing happens but heartbeats, which are answered. Bench reads the server's CPU at
+ *    the marks `resting` and `rested`.
  * 3. *Wake.* One post in the room that everybody follows, a few times, each after all is quiet
  *    again: how long until the last has it.
  */
@@ -32,6 +32,8 @@ export interface IdleJob {
   settleMs: number
   restMs: number
   wakes: number
+  /** How long everyone may take to be told. */
+  wakeMsMax: number
 }
 
 export const IDLE_MARKS = {
@@ -60,7 +62,6 @@ const EVERYBODY = 0
 /** Long enough for bench to look between two things that it is to tell apart. */
 const LOOK_MS = 300
 const BETWEEN_WAKES_MS = 1_000
-const WAKE_MS_MAX = 10_000
 
 export function idle(job: IdleJob, context: JobContext): Promise<IdleResult> {
   return new Night(job, context).run()
@@ -154,7 +155,7 @@ class Night implements Audience {
     this.#wokenAtMs = performance.now()
     const sender = this.#members[n % this.#members.length]!
     sender.send(this.#dialect.post(EVERYBODY, n))
-    const endMs = this.#wokenAtMs + WAKE_MS_MAX
+    const endMs = this.#wokenAtMs + this.#job.wakeMsMax
     while (this.#awake < this.#members.length && performance.now() < endMs) await loop.sleep(1)
     await loop.sleep(BETWEEN_WAKES_MS)
     const missing = this.#members.filter(({ next }) => next[0] !== n + 2).length

@@ -1,26 +1,27 @@
 /**
  * *resume*: everyone is cut off at once, misses something and comes back. In four steps:
  *
- * 1. *Gather.* The readers join their rooms; one poster, who reads nothing, posts a few rounds of a
- *    post in each room.
+ * 1. *Gather.* The readers join their rooms; one poster posts a few rounds, a post in each room.
  * 2. *Cut.* In the middle of a round all readers are reset. The poster goes on until each room has
- *    the posts that are to be missed. So readers stand where they happened to be cut, not all at the
- *    same seq.
+ *    the posts that are to be missed. So readers stand where they happened to be cut, not all at
+ *    the same seq.
  * 3. *Wait*, if the server is to be killed: bench does that on the mark `posted`; here the poster
  *    notices, and the port is tried until somebody listens again.
  * 4. *Return.* All readers come back, spread evenly over a second, and resume each room from their
  *    own cursor. Who is refused comes again: after `Retry-After` if the server let it not in, after
- *    a moment if the connection failed. It ends when everyone has everything, and a little later, so
- *    that what comes twice is seen, too.
+ *    a moment if the connection failed. It ends when everyone has everything, and a little later,
+ *    so that what comes twice is seen, too.
  */
 import type { Percentiles } from '../../record.ts'
 import { Faults, Histogram } from '../../stats.ts'
 import { roomsOf } from '../crowd.ts'
 import type { Dialect, DialectSetup } from '../dialect.ts'
+import { listening } from '../listening.ts'
 import type { JobContext } from '../main.ts'
 import { type Audience, Member } from '../member.ts'
 import { Opening } from '../opening.ts'
-import { received, Tcp } from '../tcp.ts'
+import { Poster } from '../poster.ts'
+import { received } from '../tcp.ts'
 import type { UpgradeRefused } from '../websocket.ts'
 
 export interface ResumeJob {
@@ -75,15 +76,11 @@ export interface ResumeResult {
   faultCount: number
 }
 
-/** Posts in flight: half of what the server lets one connection have waiting. */
-const IN_FLIGHT_MAX = 512
 const TRY_AGAIN_MS = 100
-const LISTENING_LOOK_MS = 2
 /** Who cannot wait for less than a second must not be told to wait for nothing. */
 const RETRY_AFTER_S = 1
 const LATE_COPIES_MS = 500
 const PROGRESS_MS = 500
-const POSTER_ADDRESS = '127.0.0.1'
 
 export function resume(job: ResumeJob, context: JobContext): Promise<ResumeResult> {
   return new Blackout(job, context).run()
@@ -112,18 +109,12 @@ class Reader extends Member {
 class Blackout implements Audience {
   readonly #job: ResumeJob
   readonly #context: JobContext
-  readonly #dialect: Dialect
   readonly #readers: Reader[]
   readonly #opening: Opening
   readonly #faults = new Faults()
   readonly #sinceFirst = new Histogram()
   readonly #sinceOwn = new Histogram()
-  readonly #poster: Member
-  /** Posts sent, and acknowledged, by the poster. */
-  #posted = 0
-  #acknowledged = 0
-  #allPosted: () => void = () => {}
-  #posterLost: () => void = () => {}
+  readonly #poster: Poster
   #step: 'gather' | 'cut' | 'return' = 'gather'
   #firstAtMs = 0
   #complete = 0
@@ -138,20 +129,32 @@ class Blackout implements Audience {
     const dialect = context.createDialect(job.setup)
     this.#job = job
     this.#context = context
-    this.#dialect = dialect
     this.#opening = new Opening(context.loop, job.port)
     const { readers, roomsEach, setup } = job
     const rooms = roomsOf({ connections: readers, from: 0, rooms: setup.rooms.length, roomsEach })
     this.#readers = rooms.map((joined, i) => new Reader(i, joined, dialect, this))
-    this.#poster = new Member(readers, [], dialect, this)
+    this.#poster = new Poster(dialect, {
+      ...{ index: readers, rooms: setup.rooms.length, rounds: this.#seqs },
+      onAcknowledged: (count) => {
+        if (count === job.seenPosts * setup.rooms.length) this.#cut()
+      },
+      fault: (text) => this.#faults.add(text),
+    })
   }
 
   async run(): Promise<ResumeResult> {
     this.#progress('gathering')
-    await this.#opening.open([...this.#readers, this.#poster])
-    await this.#postAll()
+    const { loop } = this.#context
+    const { port, killed } = this.#job
+    await this.#opening.open(this.#readers)
+    await this.#poster.open(loop, port)
+    this.#poster.begin()
+    await this.#poster.done
     this.#context.tell({ mark: RESUME_MARKS.posted })
-    if (this.#job.killed) await this.#restarted()
+    if (killed) {
+      await this.#poster.gone
+      await listening(loop, port)
+    }
     const cpuBefore = process.cpuUsage()
     const bytesBefore = received.bytes
     this.#context.tell({ mark: RESUME_MARKS.returning })
@@ -168,32 +171,6 @@ class Blackout implements Audience {
     return this.#job.seenPosts + this.#job.missedPosts
   }
 
-  #postAll(): Promise<void> {
-    const all = new Promise<void>((resolve) => {
-      this.#allPosted = resolve
-    })
-    for (let i = 0; i < IN_FLIGHT_MAX; i++) this.#post()
-    return all
-  }
-
-  #post(): void {
-    const { rooms } = this.#job.setup
-    if (this.#posted === this.#seqs * rooms.length) return
-    const room = this.#posted % rooms.length
-    const n = Math.floor(this.#posted / rooms.length)
-    this.#posted += 1
-    this.#poster.send(this.#dialect.post(room, n))
-  }
-
-  acknowledged(room: number, n: number, seq?: number): void {
-    if (seq !== n + 1) this.#faults.add(`post ${n} in room ${room} was given seq ${seq}`)
-    const { seenPosts, setup } = this.#job
-    this.#acknowledged += 1
-    if (this.#acknowledged === seenPosts * setup.rooms.length) this.#cut()
-    if (this.#acknowledged === this.#seqs * setup.rooms.length) this.#allPosted()
-    this.#post()
-  }
-
   #cut(): void {
     this.#step = 'cut'
     for (const reader of this.#readers) {
@@ -202,28 +179,6 @@ class Blackout implements Audience {
       if (reader.missing < reader.rooms.length)
         this.#faults.add(`reader ${reader.index} had everything before the cut`)
     }
-  }
-
-  /** The server has been killed, and whoever started it again listens. */
-  async #restarted(): Promise<void> {
-    if (this.#poster.isOpen)
-      await new Promise<void>((resolve) => {
-        this.#posterLost = resolve
-      })
-    await new Promise<void>((resolve) => this.#look(resolve))
-  }
-
-  #look(listening: () => void): void {
-    const look = new Tcp(this.#context.loop, POSTER_ADDRESS, this.#job.port, {
-      connected() {
-        look.close()
-        listening()
-      },
-      received: () => 0,
-      need: 0,
-      lost: () =>
-        this.#context.loop.at(performance.now() + LISTENING_LOOK_MS, () => this.#look(listening)),
-    })
   }
 
   async #return(): Promise<void> {
@@ -321,7 +276,6 @@ class Blackout implements Audience {
 
   lost(member: Member, why: string): void {
     if (this.#step === 'gather') this.#opening.failed(why)
-    if (member === this.#poster) return this.#lostPoster(why)
     if (this.#step !== 'return') return this.#faults.add(`a reader was cut off: ${why}`)
     this.#failed += 1
     this.#context.loop.at(performance.now() + TRY_AGAIN_MS, () =>
@@ -329,10 +283,9 @@ class Blackout implements Audience {
     )
   }
 
-  #lostPoster(why: string): void {
-    const wasKilled = this.#job.killed && this.#acknowledged === this.#posted
-    if (!wasKilled) this.#faults.add(`the poster was cut off: ${why}`)
-    this.#posterLost()
+  /** Readers post nothing. */
+  acknowledged(room: number): void {
+    this.#faults.add(`a post in room ${room} was acknowledged that nobody made`)
   }
 
   fault(text: string): void {
