@@ -1,0 +1,123 @@
+/** Parley's own dialect: `/ws` with a token, JSON frames, events of one room in batches. */
+import type { CreateDialect, Dialect, DialectSetup, Wire } from './dialect.ts'
+import { KnownFrames } from './known-frames.ts'
+import { NUMBER_DIGITS, textOf, writeNumber } from './texts.ts'
+import { encodeText } from './websocket.ts'
+
+/** Ids of posts all have as many digits, so that a frame is patched without changing its length. */
+const FIRST_POST = 10_000_000
+const ID_DIGITS = 8
+/** Posts in flight at once whose replies can be told apart. A power of two. */
+const IN_FLIGHT_MAX = 1 << 20
+const TIMELINE = Buffer.from('{"timeline":"')
+const REPLY = Buffer.from('{"re":')
+const HEADS = Buffer.from('{"heads":')
+const OK = Buffer.from(',"ok":{')
+const SEQ = Buffer.from('"seq":')
+const ZERO = 48
+
+interface PostFrame {
+  bytes: Uint8Array
+  idAt: number
+  numberAt: number
+}
+
+/** A conversation: how many of the rooms are joined. */
+interface Joining {
+  joined: number
+}
+
+export const createDialect: CreateDialect = (setup) => new ParleyDialect(setup)
+
+class ParleyDialect implements Dialect {
+  readonly #setup: DialectSetup
+  readonly #frames: KnownFrames
+  readonly #posts: (PostFrame | undefined)[] = []
+  readonly #roomOf = new Int32Array(IN_FLIGHT_MAX)
+  readonly #numberOf = new Int32Array(IN_FLIGHT_MAX)
+  #sent = 0
+
+  constructor(setup: DialectSetup) {
+    this.#setup = setup
+    this.#frames = new KnownFrames(setup.rooms, setup.textBytes)
+  }
+
+  upgrade(connection: number): { path: string; headers: Record<string, string> } {
+    const { tokens } = this.#setup
+    const token = tokens[connection % tokens.length]
+    return { path: '/ws', headers: token ? { Authorization: `Bearer ${token}` } : {} }
+  }
+
+  opened(wire: Wire): void {
+    wire.state = { joined: 0 } satisfies Joining
+    const { rooms } = this.#setup
+    const frames = wire.rooms.map((room, i) => {
+      const resume = wire.resumeText?.(room) ?? ''
+      return encodeText(`{"id":${i},"op":"subscribe","room":"${rooms[room]}"${resume}}`)
+    })
+    wire.send(Buffer.concat(frames))
+    if (frames.length === 0) wire.joined()
+  }
+
+  received(wire: Wire, _: number, bytes: Buffer, start: number, end: number): void {
+    if (startsWith(bytes, start, TIMELINE)) {
+      const run = this.#frames.read(bytes, start, end)
+      if (run !== undefined) wire.delivered(run.room, run.first, run.last, run.numbers)
+    } else if (startsWith(bytes, start, REPLY)) this.#replied(wire, bytes, start, end)
+    else if (!startsWith(bytes, start, HEADS))
+      throw new Error(
+        `a frame of no kind: ${bytes.toString('utf8', start, Math.min(end, start + 200))}`,
+      )
+  }
+
+  post(room: number, n: number): Uint8Array {
+    this.#posts[room] ??= this.#encode(room)
+    const { bytes, idAt, numberAt } = this.#posts[room]
+    const slot = this.#sent % IN_FLIGHT_MAX
+    this.#roomOf[slot] = room
+    this.#numberOf[slot] = n
+    writeNumber(bytes, idAt, FIRST_POST + slot, ID_DIGITS)
+    writeNumber(bytes, numberAt, n, NUMBER_DIGITS)
+    this.#sent += 1
+    return bytes
+  }
+
+  #encode(room: number): PostFrame {
+    const { rooms, textBytes } = this.#setup
+    const text = textOf(0, textBytes)
+    const post = { id: FIRST_POST, op: 'post', room: rooms[room], text }
+    const bytes = encodeText(JSON.stringify(post))
+    const find = (part: string) => Buffer.from(bytes).indexOf(part)
+    return { bytes, idAt: find(String(FIRST_POST)), numberAt: find(text) }
+  }
+
+  #replied(wire: Wire, bytes: Buffer, start: number, end: number): void {
+    let at = start + REPLY.length
+    let id = 0
+    for (let digit = bytes[at]! - ZERO; digit >= 0 && digit <= 9; digit = bytes[at]! - ZERO) {
+      id = id * 10 + digit
+      at += 1
+    }
+    if (!startsWith(bytes, at, OK)) return wire.fault(bytes.toString('utf8', start, end))
+    if (id < FIRST_POST) return this.#subscribed(wire, id, bytes.toString('utf8', start, end))
+    const slot = id - FIRST_POST
+    const seqAt = bytes.indexOf(SEQ, at) + SEQ.length
+    let seq = 0
+    for (let i = seqAt; bytes[i]! >= ZERO && bytes[i]! < ZERO + 10; i++)
+      seq = seq * 10 + bytes[i]! - ZERO
+    wire.acknowledged(this.#roomOf[slot]!, this.#numberOf[slot]!, seq)
+  }
+
+  #subscribed(wire: Wire, id: number, reply: string): void {
+    const { ok } = JSON.parse(reply) as { ok: { head: number; recovered: boolean } }
+    const joining = wire.state as Joining
+    wire.joinedRoom(wire.rooms[id]!, ok.head + 1)
+    joining.joined += 1
+    if (joining.joined === wire.rooms.length) wire.joined()
+  }
+}
+
+function startsWith(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text[i]) return false
+  return true
+}
