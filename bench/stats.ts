@@ -1,6 +1,7 @@
 /**
  * Latencies as a histogram of fixed size, so that recording ten million of them costs no memory.
  */
+import type { Percentiles } from './record.ts'
 
 /** Buckets for each doubling; a value is off by at most one part in so many (1.6 %). */
 const PARTS = 64
@@ -26,6 +27,22 @@ export class Histogram {
     this.#buckets[bucketOf(us)]! += 1
     this.#count += 1
     if (ms > this.#maxMs) this.#maxMs = ms
+  }
+
+  /** Takes over all that `other` has recorded, and empties it. */
+  absorb(other: Histogram): void {
+    for (let bucket = 0; bucket < BUCKETS; bucket++)
+      this.#buckets[bucket]! += other.#buckets[bucket]!
+    this.#count += other.#count
+    this.#maxMs = Math.max(this.#maxMs, other.#maxMs)
+    other.#buckets.fill(0)
+    other.#count = 0
+    other.#maxMs = 0
+  }
+
+  /** What a record says of it. */
+  get percentiles(): Percentiles {
+    return { p50: this.percentileMs(0.5), p99: this.percentileMs(0.99), max: this.#maxMs }
   }
 
   /** The value that this share (0 to 1) of all does not exceed; 0 if there are none. */

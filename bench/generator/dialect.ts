@@ -52,6 +52,11 @@ export interface Wire {
   readonly rooms: readonly number[]
   /** The dialect's own. */
   state: unknown
+  /**
+   * What a subscription says besides, so that it goes on where a lost connection ended; JSON
+   * members, each behind a comma. Undefined where nothing is resumed.
+   */
+  resumeText?(room: number): string
   /** Sends a frame as `encodeFrame` makes them; what the kernel does not take waits. */
   send(frame: Uint8Array): void
   /**

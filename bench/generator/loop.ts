@@ -1,9 +1,10 @@
 /**
  * The generator's own event loop: epoll, and timers by its timeout. It never returns to the
  * runtime's loop, so nothing of the runtime's (fetch, setTimeout, streams) works in this process;
- * promises do, for `run` lets them go on after each turn.
+ * promises do, for `run` lets all that can go on do so before it sleeps.
  */
 import { ptr } from 'bun:ffi'
+import { drainMicrotasks } from 'bun:jsc'
 import { libc, wouldWait } from './libc.ts'
 
 const EPOLLIN = 1
@@ -76,11 +77,11 @@ export class Loop {
   }
 
   /** Until `stop`. */
-  async run(): Promise<void> {
+  run(): void {
     while (!this.#stopped) {
+      // To the end of every chain: one that is left half-way would sleep as long as the loop does.
+      drainMicrotasks()
       this.#turn()
-      // Lets those go on who wait for a promise; the runtime's own loop gets no turn.
-      await undefined
     }
   }
 

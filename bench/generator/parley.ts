@@ -51,9 +51,10 @@ class ParleyDialect implements Dialect {
   opened(wire: Wire): void {
     wire.state = { joined: 0 } satisfies Joining
     const { rooms } = this.#setup
-    const frames = wire.rooms.map((room, i) =>
-      encodeText(`{"id":${i},"op":"subscribe","room":"${rooms[room]}"${wire.resumeText(room)}}`),
-    )
+    const frames = wire.rooms.map((room, i) => {
+      const resume = wire.resumeText?.(room) ?? ''
+      return encodeText(`{"id":${i},"op":"subscribe","room":"${rooms[room]}"${resume}}`)
+    })
     wire.send(Buffer.concat(frames))
     if (frames.length === 0) wire.joined()
   }
@@ -64,7 +65,9 @@ class ParleyDialect implements Dialect {
       if (run !== undefined) wire.delivered(run.room, run.first, run.last, run.numbers)
     } else if (startsWith(bytes, start, REPLY)) this.#replied(wire, bytes, start, end)
     else if (!startsWith(bytes, start, HEADS))
-      throw new Error(`a frame of no kind: ${bytes.toString('utf8', start, Math.min(end, start + 200))}`)
+      throw new Error(
+        `a frame of no kind: ${bytes.toString('utf8', start, Math.min(end, start + 200))}`,
+      )
   }
 
   post(room: number, n: number): Uint8Array {

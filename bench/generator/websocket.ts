@@ -58,7 +58,9 @@ export function upgradeEnd(bytes: Buffer, length: number): number {
   if (headEnd === -1) return 0
   const head = bytes.toString('latin1', 0, headEnd)
   if (!head.startsWith('HTTP/1.1 101') || !head.includes(ACCEPT))
-    throw new Error(`The upgrade was refused: ${bytes.toString('latin1', 0, Math.min(length, 500))}`)
+    throw new Error(
+      `The upgrade was refused: ${bytes.toString('latin1', 0, Math.min(length, 500))}`,
+    )
   return headEnd + HEAD_END.length
 }
 
@@ -78,7 +80,13 @@ export class FrameCutter {
   need = 0
 
   /** Returns where the first incomplete frame begins. `control` gets what is no data. */
-  cut(bytes: Buffer, from: number, length: number, to: FrameHandler, control: FrameHandler): number {
+  cut(
+    bytes: Buffer,
+    from: number,
+    length: number,
+    to: FrameHandler,
+    control: FrameHandler,
+  ): number {
     let at = from
     this.need = 0
     while (at + 2 <= length) {
@@ -167,8 +175,7 @@ export class WebSocketClient implements TcpHandler {
   }
 
   #controlled(opcode: number, bytes: Buffer, start: number, end: number): void {
-    if (opcode === OPCODE.ping)
-      this.#tcp.send(encodeFrame(OPCODE.pong, bytes.subarray(start, end)))
+    if (opcode === OPCODE.ping) this.#tcp.send(encodeFrame(OPCODE.pong, bytes.subarray(start, end)))
     if (opcode !== OPCODE.close) return
     const code = end - start >= 2 ? bytes.readUInt16BE(start) : 1005
     const reason = bytes.toString('utf8', Math.min(end, start + 2), end)
