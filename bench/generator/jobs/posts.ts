@@ -67,13 +67,11 @@ class PostsLoad implements PostDesk {
   readonly faults = new Faults(FAULTS_KEPT)
   readonly ledger: Ledger
   readonly tally = new Tally()
-  readonly #job: PostsJob
   readonly #openings: Openings
   readonly #posters: Poster[] = []
   #acknowledged: (poster: Poster) => void = () => {}
 
   constructor(job: PostsJob, { loop }: JobContext) {
-    this.#job = job
     this.loop = loop
     this.port = job.port
     this.ledger = new Ledger(job.rooms.length, this.faults)
@@ -83,7 +81,9 @@ class PostsLoad implements PostDesk {
       const room = index % job.rooms.length
       const token = job.tokens[index % job.tokens.length]!
       const { inFlightMax } = job
-      this.#posters.push(new Poster(this, { index, token, room, frames: frames[room]!, inFlightMax }))
+      this.#posters.push(
+        new Poster(this, { index, token, room, frames: frames[room]!, inFlightMax }),
+      )
     })
   }
 
