@@ -1,10 +1,12 @@
 /**
- * `npm run bench`: what this machine gets out of Parley.
+ * `npm run bench -- [SCENARIO …]`: what this machine gets out of Parley; all scenarios without one.
  *
- *   --quick        short runs: less than a minute in all, figures to look at rather than to publish
- *   --only NAME    one part: http, floor, socket, fan-out or memory
- *   --json FILE    writes the record of the run, too
- *   --profile DIR  leaves a CPU profile of each server there (which slows it down)
+ *   --quick         short runs, once each: figures to look at rather than to publish
+ *   --runs N        how often each load is measured; the median counts (3; quick: 1)
+ *   --peers a,b     which peers are measured beside it: all, none, or some of them
+ *   --json FILE     writes the record of the run, too
+ *   --html FILE     writes a report with plots
+ *   --profile DIR   leaves CPU profiles of the servers and of the generator (which slows them down)
  *
  * The server has one core and the load generator another. So this file starts itself again, pinned;
  * the second process does the work.
@@ -14,32 +16,48 @@ import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Cores, chooseCores, describeMachine, pinned } from './machine.ts'
-import { parts } from './parts.ts'
-import { Progress, type Row, report } from './report.ts'
+import { findPeers } from './peers/list.ts'
+import { Progress } from './progress.ts'
+import type { Measured, RunRecord } from './record.ts'
+import { writeReport } from './report/html.ts'
+import { findScenarios } from './scenarios/list.ts'
+import type { BenchContext, Scenario } from './scenarios/scenario.ts'
+import { report } from './table.ts'
 
 /** Tells the second process which cores were chosen: `0,1`, or nothing. */
 const CORES_VARIABLE = 'PARLEY_BENCH_CORES'
+const RUNS = { quick: 1, full: 3 }
+const RUNS_MAX = 99
 
 interface Options {
+  scenarios: readonly Scenario[]
   quick: boolean
-  only?: string | undefined
-  json?: string | undefined
-  profile?: string | undefined
+  runs: number
+  peers: ReturnType<typeof findPeers>
+  json: string | undefined
+  html: string | undefined
+  profile: string | undefined
 }
 
 function readOptions(): Options {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       quick: { type: 'boolean', default: false },
-      only: { type: 'string' },
+      runs: { type: 'string' },
+      peers: { type: 'string', default: 'all' },
       json: { type: 'string' },
+      html: { type: 'string' },
       profile: { type: 'string' },
     },
   })
-  const names = parts.map(({ name }) => name)
-  if (values.only !== undefined && !names.includes(values.only))
-    throw new Error(`There is no part "${values.only}". The parts are ${names.join(', ')}.`)
-  return values
+  const { quick, peers, json, html, profile } = values
+  const runs = Number(values.runs ?? (quick ? RUNS.quick : RUNS.full))
+  if (!(Number.isInteger(runs) && runs >= 1 && runs <= RUNS_MAX))
+    throw new Error(`--runs must be a whole number from 1 to ${RUNS_MAX}.`)
+  const names = peers === 'all' ? undefined : peers === 'none' ? [] : peers.split(',')
+  const scenarios = findScenarios(positionals)
+  return { scenarios, quick, runs, peers: findPeers(names), json, html, profile }
 }
 
 async function startAgainPinned(): Promise<number> {
@@ -64,41 +82,39 @@ function readCores(variable: string): Cores | undefined {
 async function run(options: Options, cores: Cores | undefined): Promise<number> {
   // An exit, unlike a signal's default, lets the server be ended and its data removed.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
-  const machine = describeMachine(cores, tmpdir())
+  const { quick, runs, peers, profile } = options
+  const record: RunRecord = {
+    command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+    startedAt: new Date().toISOString(),
+    machine: describeMachine(cores, tmpdir()),
+    measured: [],
+    missing: peers.missing,
+  }
   const progress = new Progress()
-  const { quick, only, json, profile } = options
-  const rows: Row[] = []
-  for (const part of parts) {
-    if (only !== undefined && part.name !== only) continue
-    progress.begin(part.name)
-    const brokenOff = ({ message }: Error): Row[] => [
-      { part: part.name, load: 'broken off', unit: '', faults: [message] },
-    ]
-    const options = { quick, cores, progress, profileFolder: profile }
-    rows.push(...(await part.run(options).catch(brokenOff)))
-    progress.end()
-  }
-  compareWithFloor(rows)
-  const command = ['npm run bench', ...process.argv.slice(2)]
-    .join(' ')
-    .replace('bench -', 'bench -- -')
-  const record = { command, machine, rows }
+  const context = { quick, runs, cores, progress, profileFolder: profile, peers: peers.found }
+  for (const scenario of options.scenarios)
+    record.measured.push(...(await measure(scenario, context)))
   console.log(report(record))
-  if (json !== undefined) {
-    mkdirSync(dirname(json), { recursive: true })
-    writeFileSync(json, `${JSON.stringify(record, null, 2)}\n`)
-  }
-  return rows.some(({ faults = [] }) => faults.length > 0) ? 1 : 0
+  write(options, record)
+  return record.measured.some(({ faults = [] }) => faults.length > 0) ? 1 : 0
 }
 
-/** The ratio that compares across machines, where both were measured in this run. */
-function compareWithFloor(rows: readonly Row[]): void {
-  const http = rows.find(({ part }) => part === 'http')
-  const floor = rows.find(({ part }) => part === 'floor')
-  if (!http || !floor) return
-  const ratio = (http.perSecond! / floor.perSecond!).toFixed(2)
-  const cost = (http.serverUsEach! / floor.serverUsEach!).toFixed(2)
-  http.notes = [`${ratio} of the bare loop's posts a second, ${cost} × its CPU for each`]
+/** A scenario that could not be measured leaves a row that says so, and the others go on. */
+async function measure(scenario: Scenario, context: BenchContext): Promise<Measured[]> {
+  try {
+    return await scenario.run(context)
+  } catch (error) {
+    const { message } = error as Error
+    const nothing = { subject: 'parley', unit: 'deliveries', durable: '', ordered: '' } as const
+    return [{ scenario: scenario.name, load: 'broken off', ...nothing, faults: [message] }]
+  }
+}
+
+function write({ json, html }: Options, record: RunRecord): void {
+  for (const file of [json, html])
+    if (file !== undefined) mkdirSync(dirname(file), { recursive: true })
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(record, null, 2)}\n`)
+  if (html !== undefined) writeReport(record, html)
 }
 
 try {

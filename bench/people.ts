@@ -21,13 +21,15 @@ async function signUp(url: string, name: string): Promise<string> {
   return token
 }
 
-export async function createRoom(url: string, token: string): Promise<string> {
-  const { id } = await send<{ id: string }>(`${url}/rooms`, {
-    method: 'POST',
-    token,
-    json: { name: 'bench' },
-  })
-  return id
+/** Returns the ids of as many rooms. */
+export async function createRooms(url: string, token: string, count: number): Promise<string[]> {
+  const ids: string[] = []
+  for (let i = 0; i < count; i++) {
+    const json = { name: `bench ${i}` }
+    const { id } = await send<{ id: string }>(`${url}/rooms`, { method: 'POST', token, json })
+    ids.push(id)
+  }
+  return ids
 }
 
 /** The seq of the room's last message, as the server tells it. */

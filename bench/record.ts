@@ -39,6 +39,8 @@ export interface Measured {
   lost?: number
   /** From the planned time. */
   latencyMs?: Percentiles
+  /** From the first planned post until the last reader had everything. */
+  drainedS?: number
   /** One a second. */
   series?: Second[]
   /** Cores kept busy. The generator's must stay below 1, or it was the one that was measured. */

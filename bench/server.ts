@@ -23,6 +23,8 @@ export interface ServerOptions {
   /** Path of the script, from the project's root. */
   script: string
   core: number | undefined
+  /** Settings besides those for load. */
+  env?: Record<string, string>
   /** Where Bun is to leave a CPU profile, on request. */
   profileFolder?: string | undefined
 }
@@ -41,12 +43,12 @@ export class ServerProcess {
     return server
   }
 
-  private constructor({ script, core, profileFolder }: ServerOptions) {
+  private constructor({ script, core, env, profileFolder }: ServerOptions) {
     const profile = profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []
     const path = join(import.meta.dir, '..', script)
     this.#process = spawn({
       cmd: pinned(core, [process.execPath, ...profile, path]),
-      env: { ...process.env, ...SETTINGS, DATA_DIR: this.#folder },
+      env: { ...process.env, ...SETTINGS, DATA_DIR: this.#folder, ...env },
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',

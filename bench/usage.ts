@@ -61,28 +61,57 @@ export interface Used {
   seconds: number
   serverCpuS: number
   generatorCpuS: number
-  serverRssBytes: number
   /** The share (0 to 1) of a core of ours, the server's or the generator's, that others had. */
   disturbed: number
 }
 
+/** Whose use is counted. */
+export interface Parties {
+  /** All processes of the server. */
+  servers: readonly number[]
+  generator: number
+  cores: Cores | undefined
+}
+
 /** Starts counting; the function returned tells what has been used since. */
-export function startUsage(serverPid: number, cores: Cores | undefined): () => Used {
+export function startUsage({ servers, generator, cores }: Parties): () => Used {
   const startedAt = performance.now()
-  const before = readUsage(serverPid).cpuSeconds
+  const before = readCpuS(servers)
+  const generatorBefore = readCpuS([generator])
   const own = process.cpuUsage()
   const busyBefore = readBusy(cores)
   return () => {
     const seconds = (performance.now() - startedAt) / 1_000
-    const { cpuSeconds, rssBytes } = readUsage(serverPid)
+    const serverCpuS = readCpuS(servers) - before
+    const generatorCpuS = readCpuS([generator]) - generatorBefore
     const { user, system } = process.cpuUsage(own)
-    const serverCpuS = cpuSeconds - before
-    const generatorCpuS = (user + system) / 1e6
-    const ours = [serverCpuS, generatorCpuS]
+    const ours = [serverCpuS, generatorCpuS + (user + system) / 1e6]
     const others = readBusy(cores).map((busy, i) => busy - busyBefore[i]! - ours[i]!)
     const disturbed = Math.max(0, ...others.map((othersS) => othersS / seconds))
-    return { seconds, serverCpuS, generatorCpuS, serverRssBytes: rssBytes, disturbed }
+    return { seconds, serverCpuS, generatorCpuS, disturbed }
   }
+}
+
+function readCpuS(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + readUsage(pid).cpuSeconds, 0)
+}
+
+export function readRssBytes(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + readUsage(pid).rssBytes, 0)
+}
+
+/** Handshakes the kernel has dropped since it started, for the listening queue was full. */
+export function readListenOverflows(): number {
+  return parseListenOverflows(readFileSync('/proc/net/netstat', 'utf8'))
+}
+
+/** Each group has a line of names and, below it, one of values. */
+export function parseListenOverflows(netstat: string): number {
+  const [names = [], values = []] = netstat
+    .split('\n')
+    .filter((line) => line.startsWith('TcpExt:'))
+    .map((line) => line.split(' '))
+  return Number(values[names.indexOf('ListenOverflows')])
 }
 
 /** Of the server's core and of the generator's. */

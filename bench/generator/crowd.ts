@@ -7,7 +7,7 @@ import type { CreateDialect, Dialect } from './dialect.ts'
 import type { CrowdJob } from './job.ts'
 import type { Loop } from './loop.ts'
 import { type Audience, Member } from './member.ts'
-import type { Meter } from './meter.ts'
+import type { Meter, Rooms } from './meter.ts'
 
 /** Connections that are being opened at once: fewer than the shortest listen queue can hold. */
 const OPENING_MAX = 256
@@ -29,6 +29,8 @@ export class Crowd implements Audience {
   readonly #dialect: Dialect
   readonly #meter: Meter
   readonly #membersOf: Member[][]
+  /** By room, where each has one: a member whose first room it is, if there is any. */
+  readonly #onlySender: Member[] = []
   /** Posts so far, by room. */
   readonly #posts: Float64Array
   #opening: { opened: number; joined: number; done: PromiseWithResolvers<void> } | undefined
@@ -46,6 +48,8 @@ export class Crowd implements Audience {
       .map((joined, index) => new Member(index, joined, this.#dialect, this))
     for (const member of this.members)
       for (const room of member.rooms) this.#membersOf[room]!.push(member)
+    for (const [room, members] of this.#membersOf.entries())
+      this.#onlySender[room] = (members.find(({ rooms: [first] }) => first === room) ?? members[0])!
   }
 
   /** Opens all, a bounded number at once. Returns how many seconds it took. */
@@ -84,9 +88,13 @@ export class Crowd implements Audience {
     this.#posts[room] = n + 1
     this.posted += 1
     this.#meter.plan(room, n, atMs)
+    this.#senderOf(room, n).send(this.#dialect.post(room, n))
+  }
+
+  #senderOf(room: number, n: number): Member {
+    if (this.#job.senders === 'one a room') return this.#onlySender[room]!
     const members = this.#membersOf[room]!
-    const sender = members[this.#job.senders === 'in turn' ? n % members.length : 0]!
-    sender.send(this.#dialect.post(room, n))
+    return members[n % members.length]!
   }
 
   /** Deliveries that are still to come. All must have joined before the first post. */
@@ -96,6 +104,12 @@ export class Crowd implements Audience {
       for (let place = 0; place < rooms.length; place++)
         sum += start[place]! + this.#posts[rooms[place]!]! - next[place]!
     return sum
+  }
+
+  /** Of each of these rooms, on average. */
+  readersOf({ from, rooms }: Rooms): number {
+    const members = this.#membersOf.slice(from, from + rooms)
+    return members.reduce((sum, { length }) => sum + length, 0) / rooms
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {
@@ -138,9 +152,17 @@ export class Crowd implements Audience {
   }
 }
 
-/** Which rooms each connection joins: neighbours, so that all rooms have as many members. */
+/**
+ * Which rooms each connection joins: neighbours, so that all rooms have as many members. With each
+ * time round, another of them comes first: some servers let a connection post to its first only.
+ */
 function roomsOf({ connections, from, rooms, roomsEach }: CrowdJob['crowd'][number]): number[][] {
-  return Array.from({ length: connections }, (_, index) =>
-    Array.from({ length: roomsEach }, (_, k) => from + ((index * roomsEach + k) % rooms)),
-  )
+  return Array.from({ length: connections }, (_, index) => {
+    const start = index * roomsEach
+    const round = Math.floor(start / rooms)
+    return Array.from(
+      { length: roomsEach },
+      (_, k) => from + ((start + ((k + round) % roomsEach)) % rooms),
+    )
+  })
 }

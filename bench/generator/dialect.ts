@@ -24,8 +24,14 @@ export interface DialectSetup {
 }
 
 export interface Dialect {
-  /** Of a connection's upgrade. `Host`, `Upgrade` and the key are added. */
-  upgrade(connection: number): { path: string; headers: Record<string, string> }
+  /**
+   * Of the upgrade of a connection that is to join these rooms. `Host`, `Upgrade` and the key are
+   * added.
+   */
+  upgrade(
+    connection: number,
+    rooms: readonly number[],
+  ): { path: string; headers: Record<string, string> }
   /**
    * The upgrade has been answered: begins to join the rooms, and says so with `wire.joined()` once
    * all are. A dialect whose server speaks first returns and waits for `received`.

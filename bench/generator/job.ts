@@ -73,10 +73,12 @@ export interface TalkJob extends CrowdJob {
   phases: Phase[]
 }
 
-/** Marks of a phase: `measuring 0`, then `measured 0`. */
+/** Marks of a phase, in this order; phases are numbered from 0. */
 export const markOf = {
+  beginning: (phase: number): string => `beginning ${phase}`,
   measuring: (phase: number): string => `measuring ${phase}`,
   measured: (phase: number): string => `measured ${phase}`,
+  drained: (phase: number): string => `drained ${phase}`,
 }
 
 export interface TalkResult {
@@ -99,12 +101,15 @@ export interface PhaseResult {
   groups: GroupResult[]
   /** From the phase's first planned post until its last reader had everything. */
   drainedS: number
-  /** Deliveries that were still missing when the wait for them ended. */
-  behind: number
+  /** Deliveries that never came, or that others came before; and those that came again. */
+  lost: number
+  twice: number
   receivedBytes: number
 }
 
 export interface GroupResult {
+  /** Of each of its rooms, on average. */
+  readers: number
   /** Posts that were planned within the measured time, warm-up left out. */
   posts: number
   /** Deliveries that came within it. */

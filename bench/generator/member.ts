@@ -52,7 +52,7 @@ export class Member implements Wire {
   /** Connects and joins; again, too, once it is closed or lost. */
   open(loop: Loop, port: number): void {
     const source = `127.0.0.${1 + Math.floor(this.index / CONNECTIONS_PER_ADDRESS)}`
-    const address = { source, port, ...this.#dialect.upgrade(this.index) }
+    const address = { source, port, ...this.#dialect.upgrade(this.index, this.rooms) }
     this.#socket = new WebSocketClient(loop, address, {
       opened: () => this.#dialect.opened(this),
       frame: (opcode, bytes, start, end) => this.#dialect.received(this, opcode, bytes, start, end),

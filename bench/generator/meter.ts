@@ -16,6 +16,9 @@ export interface Rooms {
   rooms: number
 }
 
+/** What a meter tells of a group of rooms; who is in them it does not know. */
+export type MeterResult = Omit<GroupResult, 'readers'>
+
 interface Group {
   posts: number
   /** Deliveries so far; at the last turn of a second, and when measuring began and ended. */
@@ -127,7 +130,7 @@ export class Meter {
     for (const group of this.#groups) group.atEnd = group.deliveries
   }
 
-  results(): GroupResult[] {
+  results(): MeterResult[] {
     return this.#groups.map(({ posts, atStart, atEnd, second, total, series }) => {
       total.absorb(second)
       return { posts, deliveries: atEnd - atStart, latencyMs: total.percentiles, series }

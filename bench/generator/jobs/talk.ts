@@ -1,6 +1,7 @@
 /** *talk*: a crowd comes together, and posts in an open loop, phase after phase. */
 import { Crowd } from '../crowd.ts'
 import { markOf, type Phase, type PhaseResult, type TalkJob, type TalkResult } from '../job.ts'
+import type { Loop } from '../loop.ts'
 import type { JobContext } from '../main.ts'
 import { Meter } from '../meter.ts'
 import { received } from '../tcp.ts'
@@ -18,8 +19,8 @@ export async function talk(job: TalkJob, context: JobContext): Promise<TalkResul
   await context.loop.sleep(SETTLE_MS)
   const phases: PhaseResult[] = []
   for (const [index, phase] of job.phases.entries()) {
-    // A crowd that fell apart is no longer what the load says.
-    if (crowd.lostConnections > 0) break
+    // A crowd that fell apart, or lags behind, is no longer what the next load says.
+    if (crowd.lostConnections > 0 || crowd.behind() > 0) break
     phases.push(await runPhase(index, phase, crowd, meter, context))
   }
   const result = {
@@ -44,47 +45,70 @@ async function runPhase(
   { loop, tell }: JobContext,
 ): Promise<PhaseResult> {
   Bun.gc(true)
+  const before = { bytes: received.bytes, lost: lostBy(crowd), twice: crowd.twice }
+  tell({ mark: markOf.beginning(index) })
   const startedAt = performance.now()
   const fromMs = startedAt + phase.warmUpS * 1_000
   const toMs = fromMs + phase.seconds * 1_000
   meter.prepare(phase.schedules, fromMs, toMs)
-  const bytesBefore = received.bytes
-  const stopPosting = post(phase, startedAt, toMs, crowd, loop)
+  post(phase, startedAt, toMs, crowd, loop)
+  const turn = (atS: number, ofS: number) =>
+    tell({ progress: { phase: phase.name, atS, ofS, perSecond: meter.turn() } })
   await until(fromMs, loop)
   meter.start()
   tell({ mark: markOf.measuring(index) })
   for (let second = 1; second <= phase.seconds; second++) {
     await until(fromMs + second * 1_000, loop)
-    const perSecond = meter.turn()
-    tell({ progress: { phase: phase.name, atS: second, ofS: phase.seconds, perSecond } })
+    turn(second, phase.seconds)
   }
   meter.stop()
   tell({ mark: markOf.measured(index) })
-  const giveUpAt = toMs + phase.drainSMax * 1_000
-  while (crowd.behind() > 0 && performance.now() < giveUpAt && crowd.lostConnections === 0)
-    await loop.sleep(DRAIN_CHECK_MS)
-  stopPosting()
+  await drain(crowd, toMs, phase.drainSMax, loop, (seconds) => turn(phase.seconds + seconds, 0))
+  tell({ mark: markOf.drained(index) })
+  const groups = meter.results()
   return {
     name: phase.name,
-    groups: meter.results(),
+    groups: groups.map((group, i) => ({ readers: crowd.readersOf(phase.schedules[i]!), ...group })),
     drainedS: (performance.now() - startedAt) / 1_000,
-    behind: crowd.behind(),
-    receivedBytes: received.bytes - bytesBefore,
+    lost: lostBy(crowd) - before.lost,
+    twice: crowd.twice - before.twice,
+    receivedBytes: received.bytes - before.bytes,
   }
 }
 
-/** Sends what is due until all is sent; the function returned ends it before. */
+function lostBy(crowd: Crowd): number {
+  return crowd.skipped + crowd.behind()
+}
+
+/** Waits until everybody has everything, or nobody can hope for it; `turn` is called every second. */
+async function drain(
+  crowd: Crowd,
+  fromMs: number,
+  secondsMax: number,
+  loop: Loop,
+  turn: (seconds: number) => void,
+): Promise<void> {
+  let seconds = 0
+  while (crowd.behind() > 0 && crowd.lostConnections === 0) {
+    await loop.sleep(DRAIN_CHECK_MS)
+    const passed = Math.floor((performance.now() - fromMs) / 1_000)
+    if (passed > seconds) turn(passed)
+    seconds = passed
+    if (seconds >= secondsMax) return
+  }
+}
+
+/** Sends what is due when it is due, until all is sent. */
 function post(
   { schedules }: Phase,
   startedAt: number,
   toMs: number,
   crowd: Crowd,
-  loop: JobContext['loop'],
-): () => void {
+  loop: Loop,
+): void {
   const sent = schedules.map(() => 0)
-  let isStopped = false
   const sendDue = () => {
-    if (isStopped || crowd.lostConnections > 0) return
+    if (crowd.lostConnections > 0) return
     const now = performance.now()
     let nextAt = Number.POSITIVE_INFINITY
     for (const [i, { from, rooms, postsPerSecond }] of schedules.entries()) {
@@ -99,11 +123,8 @@ function post(
     if (nextAt < toMs) loop.at(Math.max(nextAt, now + PACE_MS), sendDue)
   }
   sendDue()
-  return () => {
-    isStopped = true
-  }
 }
 
-function until(atMs: number, loop: JobContext['loop']): Promise<void> {
+function until(atMs: number, loop: Loop): Promise<void> {
   return new Promise((resolve) => loop.at(atMs, resolve))
 }

@@ -1,0 +1,63 @@
+/** The peers under the load of a scenario of talk, by the same generator. */
+import { measurePeers, type PeerCrowd, type PeerTrial } from '../peers/measure.ts'
+import type { Measured } from '../record.ts'
+import { amount, type BenchContext } from './scenario.ts'
+import { measureTalk } from './talk.ts'
+
+const WARM_UP_S = 2
+const DRAIN_S_MAX = 5
+/** Deliveries a second that every peer is asked for first. */
+const FIRST_RUNG = 100_000
+const SECONDS = { quick: 4, full: 10 }
+
+/** One row for each peer that is wanted and here. */
+export function measurePeersUnder(crowd: PeerCrowd, context: BenchContext): Promise<Measured[]> {
+  const { cores, quick, peers } = context
+  return measurePeers(crowd, peers, {
+    cores,
+    seconds: quick ? SECONDS.quick : SECONDS.full,
+    from: FIRST_RUNG,
+    run: (trial) => measureTrial(trial, context),
+    note: () => {},
+  })
+}
+
+async function measureTrial(trial: PeerTrial, context: BenchContext): Promise<Measured> {
+  const { peer, server, crowd, roomNames, postsPerSecond, seconds } = trial
+  const { scenario, textBytes, connections, rooms, roomsEach } = crowd
+  const readers = (connections * roomsEach) / rooms
+  const rate = `${amount(postsPerSecond)} posts/s`
+  const [measured] = await measureTalk(
+    {
+      scenario,
+      textBytes,
+      crowd: [{ connections, from: 0, rooms, roomsEach }],
+      phases: [
+        {
+          name: rate,
+          warmUpS: WARM_UP_S,
+          seconds,
+          drainSMax: DRAIN_S_MAX,
+          schedules: [{ from: 0, rooms, postsPerSecond }],
+          loads: [`${amount(rooms)} × ${amount(readers)} readers, ${rate} for ${seconds} s`],
+        },
+      ],
+    },
+    {
+      name: peer.title,
+      durable: peer.durable,
+      ordered: peer.ordered,
+      port: server.port,
+      get pids() {
+        return server.pids
+      },
+      dialect: peer.dialect,
+      rooms: roomNames,
+      tokens: [],
+      promises: false,
+    },
+    context,
+  )
+  if (measured === undefined) throw new Error('its connections were lost')
+  return measured[0]!
+}

@@ -1,0 +1,115 @@
+/**
+ * The peers of the benchmark: what recognises their deliveries must see every wrong byte, and each
+ * one that is installed is really spoken to.
+ */
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Dialect, Wire } from '../bench/generator/dialect.ts'
+import { textOf } from '../bench/generator/texts.ts'
+import { bestOf, climb } from '../bench/peers/ladder.ts'
+import { createDialect as createMosquitto } from '../bench/peers/mosquitto.ts'
+import { createDialect as createNats } from '../bench/peers/nats.ts'
+import { roomName } from '../bench/peers/peer.ts'
+import { Shape } from '../bench/peers/shape.ts'
+
+const TEXT_BYTES = 32
+const SETUP = { rooms: [roomName(0), roomName(1)], textBytes: TEXT_BYTES, tokens: [], options: {} }
+
+describe('a shape', () => {
+  const shape = new Shape(TEXT_BYTES, (room, text) => `to ${room}, ${room}: ${text}.`)
+  const message = (room: number, n: number) =>
+    Buffer.from(`to ${roomName(room)}, ${roomName(room)}: ${textOf(n, TEXT_BYTES)}.`)
+
+  test('tells the room and the number of what it made', () => {
+    const frame = Buffer.from(shape.frame(1)(31_415, 9_265_358))
+    const start = frame.length - shape.length
+    expect(frame.subarray(start)).toEqual(message(31_415, 9_265_358))
+    expect(shape.fits(frame, start, frame.length)).toBe(true)
+    expect(shape.room(frame, start)).toBe(31_415)
+    expect(shape.number(frame, start)).toBe(9_265_358)
+  })
+
+  test('is refused with any byte wrong or missing', () => {
+    const right = message(7, 42)
+    for (let i = 0; i < right.length; i++) {
+      const wrong = Buffer.from(right)
+      wrong[i]! ^= 0x80
+      const read = () => shape.room(wrong, 0) + shape.number(wrong, 0)
+      if (shape.fits(wrong, 0, wrong.length)) expect(read).toThrow('a wrong delivery')
+    }
+    expect(shape.fits(right, 0, right.length)).toBe(true)
+    expect(shape.fits(right, 0, right.length - 1)).toBe(false)
+  })
+})
+
+/** What a dialect tells of a stream that comes in pieces, as `room:number`. */
+function deliveriesOf(dialect: Dialect, stream: Buffer, cuts: readonly number[]): string[] {
+  const seen: string[] = []
+  const wire = {
+    index: 0,
+    rooms: [0, 1],
+    state: undefined,
+    delivered(room: number, first: number, last: number) {
+      for (let n = first; n <= last; n++) seen.push(`${room}:${n}`)
+    },
+  } as unknown as Wire
+  const ends = cuts.map((cut) => cut % stream.length).toSorted((a, b) => a - b)
+  let at = 0
+  for (const end of [...ends, stream.length]) {
+    if (end > at) dialect.received(wire, 2, stream, at, end)
+    at = Math.max(at, end)
+  }
+  return seen
+}
+
+const posts = fc.array(fc.tuple(fc.nat({ max: 1 }), fc.nat({ max: 99 })), { minLength: 1 })
+const cuts = fc.array(fc.nat(), { maxLength: 20 })
+
+test.each([
+  [
+    'NATS',
+    createNats,
+    (room: number, n: number) =>
+      `MSG ${roomName(room)} ${roomName(room)} 32
+${textOf(n, TEXT_BYTES)}
+`.replaceAll('\n', '\r\n'),
+  ],
+  [
+    'MQTT',
+    createMosquitto,
+    (room: number, n: number) => `0(\0\x06${roomName(room)}${textOf(n, TEXT_BYTES)}`,
+  ],
+] as const)('%s may be cut anywhere', (_, createDialect, encode) => {
+  fc.assert(
+    fc.property(posts, cuts, (posts, cuts) => {
+      const stream = Buffer.from(posts.map(([room, n]) => encode(room, n)).join(''), 'latin1')
+      const seen = deliveriesOf(createDialect(SETUP), stream, cuts)
+      expect(seen).toEqual(posts.map(([room, n]) => `${room}:${n}`))
+    }),
+  )
+})
+
+describe('the ladder', () => {
+  const carries = (most: number) => async (offered: number) => ({
+    carried: offered <= most,
+    result: undefined,
+  })
+  const triedWith = async (most: number) =>
+    (await climb([1, 2, 3, 4], 2, carries(most))).map(({ offered }) => offered)
+
+  test('goes up to the first load that is not carried', async () => {
+    expect(await triedWith(3)).toEqual([2, 3, 4])
+    expect(await triedWith(2)).toEqual([2, 3])
+    expect(await triedWith(9)).toEqual([2, 3, 4])
+    expect(bestOf(await climb([1, 2, 3, 4], 2, carries(3))).offered).toBe(3)
+  })
+
+  test('goes down if the first is too much', async () => {
+    expect(await triedWith(1)).toEqual([2, 1])
+    expect(bestOf(await climb([1, 2, 3, 4], 2, carries(1))).offered).toBe(1)
+    expect(bestOf(await climb([1, 2, 3, 4], 2, carries(0)))).toMatchObject({
+      offered: 1,
+      carried: false,
+    })
+  })
+})
