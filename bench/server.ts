@@ -23,16 +23,23 @@ export interface ServerOptions {
   /** Path of the script, from the project's root. */
   script: string
   core: number | undefined
+  /** A data folder of the caller's, who removes it; otherwise a fresh one, gone with the server. */
+  folder?: string
   /** Settings besides those for load. */
   env?: Record<string, string>
   /** Where Bun is to leave a CPU profile, on request. */
   profileFolder?: string | undefined
 }
 
+/** An empty one, for whoever wants to put something in before a server starts. */
+export function makeDataFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'parley-bench-'))
+}
+
 export class ServerProcess {
   url = ''
   #errors = ''
-  readonly #folder = mkdtempSync(join(tmpdir(), 'parley-bench-'))
+  readonly #freshFolder: string | undefined
   readonly #process: Subprocess<'ignore', 'pipe', 'pipe'>
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
@@ -43,12 +50,13 @@ export class ServerProcess {
     return server
   }
 
-  private constructor({ script, core, env, profileFolder }: ServerOptions) {
+  private constructor({ script, core, folder, env, profileFolder }: ServerOptions) {
+    this.#freshFolder = folder === undefined ? makeDataFolder() : undefined
     const profile = profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`] : []
     const path = join(import.meta.dir, '..', script)
     this.#process = spawn({
       cmd: pinned(core, [process.execPath, ...profile, path]),
-      env: { ...process.env, ...SETTINGS, DATA_DIR: this.#folder, ...env },
+      env: { ...process.env, ...SETTINGS, DATA_DIR: folder ?? this.#freshFolder, ...env },
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',
@@ -80,7 +88,7 @@ export class ServerProcess {
   /** Leaves neither a process nor data behind, even if the run is broken off. */
   readonly #abandon = (): void => {
     this.#process.kill('SIGKILL')
-    rmSync(this.#folder, { recursive: true, force: true })
+    if (this.#freshFolder !== undefined) rmSync(this.#freshFolder, { recursive: true, force: true })
   }
 
   async #readAddress(): Promise<string> {

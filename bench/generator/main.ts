@@ -5,6 +5,8 @@
 import { readFileSync, writeSync } from 'node:fs'
 import type { CreateDialect } from './dialect.ts'
 import type { Line } from './job.ts'
+import { pages } from './jobs/pages.ts'
+import { posts } from './jobs/posts.ts'
 import { talk } from './jobs/talk.ts'
 import { Loop } from './loop.ts'
 
@@ -20,7 +22,7 @@ export interface JobContext {
 type RunJob = (job: any, context: JobContext) => Promise<unknown>
 
 /** By the job's `kind`. */
-const jobs: Record<string, RunJob> = { talk }
+const jobs: Record<string, RunJob> = { pages, posts, talk }
 
 const STDOUT = 1
 

@@ -1,9 +1,10 @@
 /** The scenarios, in the order they are measured in. */
+import { ledger } from './ledger.ts'
 import type { Scenario } from './scenario.ts'
 import { stadium } from './stadium.ts'
 import { town } from './town.ts'
 
-export const scenarios: readonly Scenario[] = [town, stadium]
+export const scenarios: readonly Scenario[] = [town, stadium, ledger]
 
 /** Those of these names, or all without any. Throws on a name that is none. */
 export function findScenarios(names: readonly string[]): readonly Scenario[] {
