@@ -45,7 +45,7 @@ const onlyTo = (chosen: number, plant: NonNullable<Plant['events']>): Plant => (
   events: (event, reader) => (reader === chosen ? plant(event, reader) : [event]),
 })
 
-test.concurrent('a server that does right has no faults, and every delivery is counted', async () => {
+test.concurrent('a right server has no faults, and every delivery counts', async () => {
   const { faultCount, faults, posted, acknowledged, lost, twice, phases } = await talkWith({})
   expect(faults).toEqual([])
   expect({ faultCount, posted, acknowledged, lost, twice }).toEqual({
