@@ -65,7 +65,7 @@ export class Sessions {
     password: string,
     userAgent: string,
   ): Promise<{ token: string; viewer: Viewer }> {
-    const { users, store, clock, ttlMs } = this.#options
+    const { users, store, bus, clock, ttlMs, perUserMax } = this.#options
     const user = await users.verify(name, password)
     const token = randomBytes(32).toString('base64url')
     const now = clock.now()
@@ -78,10 +78,9 @@ export class Sessions {
       usedAt: now,
       expiresAt: now + ttlMs,
     }
-    await store.createSession(session)
-    const viewer = this.#remember(token, { user, session })
-    await this.#endSurplus(user.id)
-    return { token, viewer }
+    const surplus = await store.createSession(session, perUserMax)
+    if (surplus.length > 0) bus.revoke(surplus)
+    return { token, viewer: this.#remember(token, { user, session }) }
   }
 
   /**
@@ -171,16 +170,6 @@ export class Sessions {
     if (token === undefined) return
     this.#tokenOf.delete(id)
     this.#byToken.delete(token)
-  }
-
-  async #endSurplus(user: Id): Promise<void> {
-    const { store, clock, perUserMax } = this.#options
-    const all = await store.listSessions(user, clock.now(), perUserMax + 1)
-    for (const { id } of all.slice(perUserMax))
-      await this.end(user, id).catch((error) => {
-        // Another sign-in may have ended it at the same time.
-        if (error.code !== 'no_such_session') throw error
-      })
   }
 }
 
