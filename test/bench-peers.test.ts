@@ -13,12 +13,14 @@ import { textOf } from '../bench/generator/texts.ts'
 import { generate } from '../bench/generator-process.ts'
 import { bestOf, climb } from '../bench/peers/ladder.ts'
 import { peers } from '../bench/peers/list.ts'
+import { measurePeers } from '../bench/peers/measure.ts'
 import { createDialect as createMosquitto } from '../bench/peers/mosquitto.ts'
 import { createDialect as createNats } from '../bench/peers/nats.ts'
 import { type Peer, roomName } from '../bench/peers/peer.ts'
 import type { PeerProcess } from '../bench/peers/process.ts'
 import { Shape } from '../bench/peers/shape.ts'
 import { socketIo } from '../bench/peers/socket-io.ts'
+import type { Measured } from '../bench/record.ts'
 
 const TEXT_BYTES = 32
 const SETUP = { rooms: [roomName(0), roomName(1)], textBytes: TEXT_BYTES, tokens: [], options: {} }
@@ -119,6 +121,56 @@ describe('the ladder', () => {
       offered: 1,
       carried: false,
     })
+  })
+})
+
+describe('what a peer carried', () => {
+  const crowd = { scenario: 'town', connections: 100, rooms: 10, roomsEach: 2, textBytes: 32 }
+  const p99 = (ms: number) => ({ latencyMs: { p50: 1, p99: ms, max: ms } })
+
+  /** A peer that is said to do this at a number of posts a second; and how it was ended. */
+  async function measured(result: (postsPerSecond: number) => Partial<Measured>) {
+    let running = 0
+    const peer = {
+      title: 'a peer',
+      roomName,
+      start: async () => {
+        running += 1
+        return { stop: async () => void (running -= 1) }
+      },
+    } as unknown as Peer
+    const [row] = await measurePeers(crowd, [{ peer, version: '1.2' }], {
+      cores: undefined,
+      seconds: 1,
+      from: 20_000,
+      run: async ({ postsPerSecond }) =>
+        ({ load: `${postsPerSecond}`, lost: 0, ...result(postsPerSecond) }) as Measured,
+      note() {},
+    })
+    expect(running).toBe(0)
+    return row!
+  }
+
+  test('is the highest load that came whole and in time; the others are told', async () => {
+    const row = await measured((posts) => p99(posts > 2_500 ? 1_001 : 1_000))
+    // Twenty readers a room: 50,000 deliveries are 2,500 posts.
+    expect(row).toMatchObject({ load: '2500', version: '1.2' })
+    expect(row.notes).toEqual([
+      '20,000 deliveries/s carried: whole, p99 1,000 ms',
+      '50,000 deliveries/s carried: whole, p99 1,000 ms',
+      '100,000 deliveries/s not carried: whole, p99 1,001 ms',
+    ])
+  })
+
+  test('is not what it lost, nor what it failed under', async () => {
+    const lossy = await measured((posts) => ({ ...p99(1), lost: posts > 1_000 ? 3 : 0 }))
+    expect(lossy).toMatchObject({ load: '1000', lost: 0 })
+    expect(lossy.notes!.at(-1)).toBe('50,000 deliveries/s not carried: 3 not delivered, p99 1 ms')
+    const broken = await measured(() => {
+      throw new Error('out of memory')
+    })
+    expect(broken).toMatchObject({ subject: 'a peer', offeredPerSecond: 10_000 })
+    expect(broken.faults).toEqual(['it broke down: out of memory'])
   })
 })
 
