@@ -39,10 +39,10 @@ export async function createRooms(url: string, token: string, count: number): Pr
   return ids
 }
 
-/** The seq of the room's last message, as the server tells it. */
-export async function readHead(url: string, token: string, path: string): Promise<number> {
-  const { head } = await send<{ head: number }>(url + path, { token })
-  return head
+/** The seq of each room's last message, by the room's id, as the server tells it. */
+export async function readHeads(url: string, token: string): Promise<Map<string, number>> {
+  const rooms = await send<{ id: string; head: number }[]>(`${url}/rooms`, { token })
+  return new Map(rooms.map(({ id, head }) => [id, head]))
 }
 
 async function send<T>(

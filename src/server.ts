@@ -12,7 +12,6 @@ import {
   createSocketOperations,
   type SocketOperations,
 } from './api/operations.ts'
-import { Outbox } from './api/outbox.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
@@ -76,10 +75,7 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
     listener = listen({
       config,
       handle: createHttpHandler({ ...api, router: new Router(all), responder }),
-      sockets: {
-        ...api,
-        ...{ operations: socketOperations, responder, clock, metrics, outbox: new Outbox() },
-      },
+      sockets: { ...api, operations: socketOperations, responder, clock, metrics },
       responder,
     })
   } catch (error) {

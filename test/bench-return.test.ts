@@ -53,7 +53,9 @@ function onceWrong(plant: NonNullable<Plant['backfill']>): Plant {
   }
 }
 
-describe('when everyone comes back', () => {
+const onLinux = process.platform === 'linux'
+
+describe.skipIf(!onLinux)('when everyone comes back', () => {
   test.concurrent('all that was missed is counted, and nothing else is found', async () => {
     const { readers, complete, lost, twice, deliveries, faults, sinceFirstMs } = await comeBackTo(
       {},
@@ -124,7 +126,7 @@ test('an upgrade that is refused says why, and when to come again', () => {
   expect([denied.status, denied.retryAfterS]).toEqual([401, undefined])
 })
 
-describe('when everyone is woken', () => {
+describe.skipIf(!onLinux)('when everyone is woken', () => {
   function wake(plant: Plant): Promise<IdleResult> {
     return withServer(plant, (port) => {
       const job: IdleJob = {
@@ -162,7 +164,7 @@ describe('when everyone is woken', () => {
   })
 })
 
-test.each([false, true])(
+test.skipIf(!onLinux).each([false, true])(
   'the real server gives everyone what they missed; killed: %p',
   async (killed) => {
     const context = { quick: true, runs: 1, cores: undefined, progress: new Progress(), peers: [] }

@@ -1,98 +1,92 @@
-/** One connection that follows no room, and posts in all of them in turn. */
-import type { Dialect } from './dialect.ts'
+/** A connection that only posts, to one room, and checks that it is answered in turn. */
+import type { Ledger } from './ledger.ts'
 import type { Loop } from './loop.ts'
-import { type Audience, Member } from './member.ts'
+import { idOf, type PostFrames, readAcknowledgement } from './post-frames.ts'
+import { WebSocketClient } from './websocket.ts'
 
-/**
- * Posts in flight: half of what the server lets one connection have waiting, and no more than one
- * in a room, so that posts of a round are acknowledged before the next but one begins.
- */
-const IN_FLIGHT_MAX = 512
-
-export interface PosterOptions {
-  /** Among the connections of its dialect. */
-  index: number
-  rooms: number
-  /** Posts in each room. */
-  rounds: number
-  /** Of each post that has been acknowledged: how many are by now. */
-  onAcknowledged: (count: number) => void
-  fault: (text: string) => void
+/** What all posters of a job share. */
+export interface PostDesk {
+  readonly loop: Loop
+  readonly port: number
+  readonly ledger: Ledger
+  opened(): void
+  /** A post was acknowledged that was to be sent, or was sent, at `sinceMs`. */
+  acknowledged(poster: Poster, sinceMs: number): void
+  lost(why: string): void
 }
 
-export class Poster implements Audience {
-  /** Resolves when all has been posted and acknowledged. */
-  readonly done: Promise<void>
-  /** Resolves when the connection has ended. */
-  readonly gone: Promise<void>
+export interface PosterOptions {
+  index: number
+  token: string
+  room: number
+  frames: PostFrames
+  /** Posts in flight at once. */
+  inFlightMax: number
+}
+
+/** Connections from one address: it has about 28,000 ports. */
+const CONNECTIONS_PER_ADDRESS = 20_000
+
+export class Poster {
+  readonly #desk: PostDesk
   readonly #options: PosterOptions
-  readonly #dialect: Dialect
-  readonly #member: Member
-  readonly #opened = Promise.withResolvers<void>()
-  readonly #done = Promise.withResolvers<void>()
-  readonly #gone = Promise.withResolvers<void>()
-  #posted = 0
-  #acknowledged = 0
+  readonly #socket: WebSocketClient
+  /** Since when each post in flight waits, by its number modulo their maximum. */
+  readonly #sinceMs: Float64Array
+  #sent = 0
+  #answered = 0
+  #lastSeq = 0
 
-  constructor(dialect: Dialect, options: PosterOptions) {
+  constructor(desk: PostDesk, options: PosterOptions) {
+    this.#desk = desk
     this.#options = options
-    this.#dialect = dialect
-    this.#member = new Member(options.index, [], dialect, this)
-    this.done = this.#done.promise
-    this.gone = this.#gone.promise
+    this.#sinceMs = new Float64Array(options.inFlightMax)
+    const address = {
+      source: `127.0.0.${1 + Math.floor(options.index / CONNECTIONS_PER_ADDRESS)}`,
+      port: desk.port,
+      path: '/ws',
+      headers: { Authorization: `Bearer ${options.token}` },
+    }
+    this.#socket = new WebSocketClient(desk.loop, address, {
+      opened: () => desk.opened(),
+      lost: (why) => desk.lost(why),
+      frame: (_, bytes, start, end) => this.#replied(bytes, start, end),
+    })
   }
 
-  get #all(): number {
-    return this.#options.rounds * this.#options.rooms
+  /** Posts that may be sent now. */
+  get room(): number {
+    return this.#options.inFlightMax - (this.#sent - this.#answered)
   }
 
-  /** Rejects if it is not let in. */
-  open(loop: Loop, port: number): Promise<void> {
-    this.#member.open(loop, port)
-    return this.#opened.promise
+  get inFlight(): number {
+    return this.#sent - this.#answered
   }
 
-  joined(): void {
-    this.#opened.resolve()
+  /** Sends so many in one write; at most `room`. Their latency counts from `sinceMs`. */
+  post(count: number, sinceMs: number): void {
+    const { frames, inFlightMax } = this.#options
+    for (let i = 0; i < count; i++) this.#sinceMs[(this.#sent + i) % inFlightMax] = sinceMs
+    this.#socket.send(frames.take(this.#sent, count))
+    this.#sent += count
   }
 
-  begin(): void {
-    for (let i = 0; i < Math.min(IN_FLIGHT_MAX, this.#options.rooms); i++) this.#post()
+  close(): void {
+    this.#socket.close()
   }
 
-  #post(): void {
-    if (this.#posted === this.#all) return
-    const { rooms } = this.#options
-    const n = Math.floor(this.#posted / rooms)
-    this.#member.send(this.#dialect.post(this.#posted % rooms, n))
-    this.#posted += 1
-  }
-
-  acknowledged(room: number, n: number, seq?: number): void {
-    const { onAcknowledged, fault } = this.#options
-    if (seq !== n + 1) fault(`post ${n} in room ${room} was given seq ${seq}`)
-    this.#acknowledged += 1
-    onAcknowledged(this.#acknowledged)
-    if (this.#acknowledged === this.#all) this.#done.resolve()
-    this.#post()
-  }
-
-  lost(_: Member, why: string): void {
-    const error = new Error(`the poster was cut off: ${why}`)
-    this.#opened.reject(error)
-    if (this.#acknowledged < this.#all) this.#done.reject(error)
-    this.#gone.resolve()
-  }
-
-  delivered(room: number): void {
-    this.#options.fault(`the poster was told of room ${room}, which it does not follow`)
-  }
-
-  outOfSequence(_: Member, room: number): void {
-    this.delivered(room)
-  }
-
-  fault(text: string): void {
-    this.#options.fault(text)
+  /** One connection's posts are answered in the order sent: that is a promise, too. */
+  #replied(bytes: Buffer, start: number, end: number): void {
+    const reply = readAcknowledgement(bytes, start, end)
+    if (reply === undefined) return
+    const due = idOf(this.#answered)
+    if (this.inFlight === 0 || reply.id !== due)
+      throw new Error(`a reply to ${reply.id} came where ${due} was due`)
+    const { room, inFlightMax } = this.#options
+    const sinceMs = this.#sinceMs[this.#answered % inFlightMax]!
+    this.#answered += 1
+    this.#desk.ledger.acknowledged(room, reply.seq, this.#lastSeq)
+    this.#lastSeq = reply.seq
+    this.#desk.acknowledged(this, sinceMs)
   }
 }

@@ -129,7 +129,7 @@ function measured(size: Size, run: Night): Measured {
     scenario: 'night',
     subject: 'parley',
     load:
-      `${amount(connections)} signed-in connections with ${ROOMS_EACH} subscriptions each, idle for ` +
+      `${amount(connections)} connections with ${ROOMS_EACH} subscriptions each, idle for ` +
       `${size.restMs / 1_000} s, then one message to all`,
     unit: 'connections',
     durable: 'fsync before the acknowledgement',

@@ -73,7 +73,7 @@ export async function measureBareLoop(
 }
 
 /** A server that does not end in good order takes its measurement with it. */
-async function stopping<T>(server: ServerProcess, work: () => Promise<T>): Promise<T> {
+export async function stopping<T>(server: ServerProcess, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work()
     await server.stop()

@@ -23,12 +23,17 @@ const TOUCH_PART = 1 / 720
 const ENDED_REMEMBERED_MAX = 10_000
 const EXPIRED_DELETED_AT_ONCE = 1_000
 
-/**
- * Someone signed in. One object per session and process; `session.expiresAt` moves as it is used.
- */
+/** What is kept in memory of a session; all else is in the store, for whoever lists their own. */
+export interface LiveSession {
+  readonly id: Id
+  usedAt: number
+  expiresAt: number
+}
+
+/** Someone signed in. One object per session and process. */
 export interface Viewer {
   readonly user: User
-  readonly session: Session
+  readonly session: LiveSession
 }
 
 export interface SessionsOptions {
@@ -80,7 +85,7 @@ export class Sessions {
     }
     const surplus = await store.createSession(session, perUserMax)
     if (surplus.length > 0) bus.revoke(surplus)
-    return { token, viewer: this.#remember(token, { user, session }) }
+    return { token, viewer: this.#remember(token, viewerOf(user, session)) }
   }
 
   /**
@@ -150,7 +155,7 @@ export class Sessions {
     const session = await store.findSession(digest(token))
     const user = session && (await users.find(session.userId))
     if (session === undefined || user === undefined) return undefined
-    const known = this.#byToken.get(token) ?? { user, session }
+    const known = this.#byToken.get(token) ?? viewerOf(user, session)
     if (!this.use(known)) return undefined
     return this.#remember(token, known)
   }
@@ -171,6 +176,10 @@ export class Sessions {
     this.#tokenOf.delete(id)
     this.#byToken.delete(token)
   }
+}
+
+function viewerOf(user: User, { id, usedAt, expiresAt }: Session): Viewer {
+  return { user, session: { id, usedAt, expiresAt } }
 }
 
 function digest(token: string): string {

@@ -189,8 +189,9 @@ export class Hub {
   }
 
   /**
-   * A page of a timeline, if it is followed on this node and its tail has the page whole. It may lag
-   * behind the log by what the bus has not brought yet: never by what this node has acknowledged.
+   * A page of a timeline, if it is followed on this node and its tail has the page whole. It may
+   * lag behind the log by what the bus has not brought yet: never by what this node has
+   * acknowledged.
    */
   recent(id: TimelineId, range: Range): readonly LiveEvent[] | undefined {
     const timeline = this.#timelines.get(id)

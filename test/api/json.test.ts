@@ -37,7 +37,7 @@ describe('accepted as it stands', () => {
       '{"a":"\\\\","b":"\\\\\\""}',
       '{"a" \r\n\t: 1, "b" : "a" }',
       '{"":1,"a":{"":2}}',
-      '{"a":":","b:":1,"c":"::\\\":"}',
+      '{"a":":","b:":1,"c":"::\\":"}',
     ])
       expect(parseObject(text)).toEqual(JSON.parse(text))
   })

@@ -25,7 +25,8 @@ function encoded(from: number, to: number): EncodedEvents {
 /** A page around `seq` when the store gives these for the two halves. */
 function pageAround(seq: number, older: EncodedEvents, later: EncodedEvents) {
   const listEncoded = async (_: string, range: Range) => ('after' in range ? later : older)
-  const messages = messagesOver({ store: { epoch: 'e', listEncoded } })
+  const hub = { recent: () => undefined }
+  const messages = messagesOver({ store: { epoch: 'e', listEncoded }, hub })
   return messages.list(PLACE, { around: seq }, 6)
 }
 

@@ -1,4 +1,4 @@
-/** History reads the same whether or not somebody follows the room, and so whoever it comes from. */
+/** History reads the same whether or not somebody follows the room. */
 import { expect, test } from 'bun:test'
 import { type Message, ServerProcess, signUp } from '../harness.ts'
 import { Socket } from '../live.ts'

@@ -20,7 +20,7 @@ import { listening } from '../listening.ts'
 import type { JobContext } from '../main.ts'
 import { type Audience, Member } from '../member.ts'
 import { Opening } from '../opening.ts'
-import { Poster } from '../poster.ts'
+import { RoundPoster } from '../round-poster.ts'
 import { received } from '../tcp.ts'
 import type { UpgradeRefused } from '../websocket.ts'
 
@@ -114,7 +114,7 @@ class Blackout implements Audience {
   readonly #faults = new Faults()
   readonly #sinceFirst = new Histogram()
   readonly #sinceOwn = new Histogram()
-  readonly #poster: Poster
+  readonly #poster: RoundPoster
   #step: 'gather' | 'cut' | 'return' = 'gather'
   #firstAtMs = 0
   #complete = 0
@@ -133,7 +133,7 @@ class Blackout implements Audience {
     const { readers, roomsEach, setup } = job
     const rooms = roomsOf({ connections: readers, from: 0, rooms: setup.rooms.length, roomsEach })
     this.#readers = rooms.map((joined, i) => new Reader(i, joined, dialect, this))
-    this.#poster = new Poster(dialect, {
+    this.#poster = new RoundPoster(dialect, {
       ...{ index: readers, rooms: setup.rooms.length, rounds: this.#seqs },
       onAcknowledged: (count) => {
         if (count === job.seenPosts * setup.rooms.length) this.#cut()
