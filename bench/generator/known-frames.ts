@@ -14,6 +14,7 @@ const HASHED_CHARS = 8
 const FRAME_ENDS_BYTES = 2
 const EVENT_HEAD_BYTES = '{"seq":'.length
 const ZERO = 48
+const LETTER_C = 99
 
 export class KnownFrames {
   readonly #rooms: readonly string[]
@@ -43,6 +44,7 @@ export class KnownFrames {
     const room = this.#byHash.get(hashAt(bytes, start + ID_AT))
     if (room === undefined)
       throw new Error(`a frame of another room: ${bytes.toString('utf8', start, start + 60)}`)
+    if (isCaughtUp(bytes, start)) return undefined
     return this.#match(room, bytes, start, end) ?? this.#parse(room, bytes, start, end)
   }
 
@@ -63,15 +65,13 @@ export class KnownFrames {
     return bytes.compare(this.#heads[room]!, 0, length, start, start + length) === 0
   }
 
-  #parse(room: number, bytes: Buffer, start: number, end: number): Run | undefined {
+  #parse(room: number, bytes: Buffer, start: number, end: number): Run {
     const frame = JSON.parse(bytes.toString('utf8', start, end)) as {
       timeline: string
       events?: { seq: number; type: string; text: string }[]
-      caughtUp?: number
     }
     if (frame.timeline !== this.#rooms[room]) throw new Error(`a frame of ${frame.timeline}`)
     const { events } = frame
-    if (events === undefined && frame.caughtUp !== undefined) return undefined
     if (events === undefined || events.length === 0) throw new Error('a frame without events')
     const first = events[0]!.seq
     const numbers = Int32Array.from(events, ({ seq, text }, i) => {
@@ -88,6 +88,11 @@ export class KnownFrames {
     }
     return run
   }
+}
+
+/** `{"timeline":"…","caughtUp":…}`, told apart by one character: `c` where `events` has an `e`. */
+function isCaughtUp(bytes: Uint8Array, start: number): boolean {
+  return bytes[start + ID_AT + ID_CHARS + '","'.length] === LETTER_C
 }
 
 function hashAt(bytes: Uint8Array, idAt: number): number {

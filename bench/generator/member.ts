@@ -53,6 +53,11 @@ export class Member implements Wire {
     this.#audience = audience
   }
 
+  /** Before it is opened again, where there is time for it. */
+  prepare(): void {
+    this.#dialect.prepare?.(this)
+  }
+
   /** Connects and joins; again, too, once it is closed or lost. */
   open(loop: Loop, port: number): void {
     const source = `127.0.0.${1 + Math.floor(this.index / CONNECTIONS_PER_ADDRESS)}`

@@ -151,6 +151,7 @@ class Blackout implements Audience {
     this.#poster.begin()
     await this.#poster.done
     this.#context.tell({ mark: RESUME_MARKS.posted })
+    for (const reader of this.#readers) reader.prepare()
     if (killed) {
       await this.#poster.gone
       await listening(loop, port)
@@ -221,8 +222,9 @@ class Blackout implements Audience {
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {
-    for (const [i, n] of numbers!.entries())
-      if (n !== first + i - 1) this.#faults.add(`event ${first + i} of room ${room} is post ${n}`)
+    for (let i = 0, seq = first; seq <= last; i++, seq++)
+      if (numbers![i] !== seq - 1)
+        this.#faults.add(`event ${seq} of room ${room} is post ${numbers![i]}`)
     if (this.#step === 'return') this.#deliveries += last + 1 - first
   }
 
