@@ -147,7 +147,12 @@ export const settings = {
   sessionTtlMs: integer(30 * DAY_MS, 1_000, 3_650 * DAY_MS, 'A session unused for so long ends.'),
   sessionsCachedMax: integer(200_000, 1, 1e8, 'Sessions kept in memory.'),
   placesCachedMax: integer(200_000, 1, 1e8, 'Rooms, and users, kept in memory.'),
-  hashConcurrency: integer(0, 0, 256, 'Passwords hashed at once; 0 means cores − 1, at least 1.'),
+  hashConcurrency: integer(
+    0,
+    0,
+    256,
+    'Processes that hash passwords; 0 means cores − 1, at least 1.',
+  ),
   hashQueueMax: integer(1_024, 1, 100_000, 'Passwords waiting to be hashed; past it 503.'),
 
   postQueueMax: integer(20_000, 1, 1e7, 'Posts waiting for a commit; past it 503.'),

@@ -12,7 +12,6 @@ import {
   createSocketOperations,
   type SocketOperations,
 } from './api/operations.ts'
-import { Outbox } from './api/outbox.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
@@ -76,10 +75,7 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
     listener = listen({
       config,
       handle: createHttpHandler({ ...api, router: new Router(all), responder }),
-      sockets: {
-        ...api,
-        ...{ operations: socketOperations, responder, clock, metrics, outbox: new Outbox() },
-      },
+      sockets: { ...api, operations: socketOperations, responder, clock, metrics },
       responder,
     })
   } catch (error) {
@@ -96,10 +92,13 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
       draining.now = true
       listener.close()
       connections.endAll('restarting')
+      // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
+      const hashed = chat.passwords.close()
       await drained(listener, connections, config.drainTimeoutMs)
       connections.stop()
       stopTimers()
       await listener.stop()
+      await hashed
       await chat.recorder.settled()
       await bus.stop()
       await store.close()
@@ -159,6 +158,7 @@ function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
 
 function readMetrics(metrics: Metrics, chat: Chat, responder: Responder): Promise<string> {
   responder.report()
+  metrics.counts.report(metrics)
   const { user, system } = process.cpuUsage()
   metrics.cpu.reset()
   metrics.cpu.inc((user + system) / 1e6)

@@ -4,14 +4,16 @@
  */
 import { Faults } from '../stats.ts'
 import type { CreateDialect, Dialect } from './dialect.ts'
-import type { CrowdJob } from './job.ts'
+import type { CrowdJob, CrowdShape } from './job.ts'
 import type { Loop } from './loop.ts'
 import { type Audience, Member } from './member.ts'
 import type { Meter, Rooms } from './meter.ts'
+import { Places } from './places.ts'
 
 /** Connections that are being opened at once: fewer than the shortest listen queue can hold. */
 const OPENING_MAX = 256
-const OPENING_MS_MAX = 60_000
+/** The slowest of the servers needs some eighty seconds for ten thousand with ten rooms each. */
+const OPENING_MS_MAX = 180_000
 const FAULTS_KEPT = 5
 
 export class Crowd implements Audience {
@@ -28,6 +30,7 @@ export class Crowd implements Audience {
   readonly #job: CrowdJob
   readonly #dialect: Dialect
   readonly #meter: Meter
+  readonly #places: Places
   readonly #membersOf: Member[][]
   /** By room, where each has one: a member whose first room it is, if there is any. */
   readonly #onlySender: Member[] = []
@@ -42,6 +45,7 @@ export class Crowd implements Audience {
     this.#dialect = createDialect(job.setup)
     const rooms = job.setup.rooms.length
     this.#posts = new Float64Array(rooms)
+    this.#places = new Places(rooms, (text) => this.faults.add(text))
     this.#membersOf = Array.from({ length: rooms }, () => [])
     this.members = job.crowd
       .flatMap((shape) => roomsOf(shape))
@@ -113,6 +117,7 @@ export class Crowd implements Audience {
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {
+    if (numbers !== undefined) this.#places.delivered(room, first, numbers, this.#posts[room]!)
     this.#meter.count(room, first, last, numbers)
   }
 
@@ -128,12 +133,13 @@ export class Crowd implements Audience {
       this.skipped += first - next
       this.#meter.count(room, first, last, numbers)
     } else this.twice += Math.min(last + 1, next) - first
-    if (isHole && !this.#job.gapless) return
+    if (!this.#job.gapless) return
     this.faults.add(`reader ${member.index} got ${first} of room ${room} and not ${next}`)
   }
 
-  acknowledged(): void {
+  acknowledged(room: number, n: number, seq?: number): void {
     this.acknowledgements += 1
+    if (seq !== undefined) this.#places.enter(room, n, seq, this.#posts[room]!)
   }
 
   lost(member: Member, why: string): void {
@@ -153,16 +159,24 @@ export class Crowd implements Audience {
 }
 
 /**
- * Which rooms each connection joins: neighbours, so that all rooms have as many members. With each
- * time round, another of them comes first: some servers let a connection post to its first only.
+ * Which rooms each connection joins. Connections are first in line for one room after the other
+ * (some servers let a connection post to its first only), and the rest lie a stride apart: so all
+ * rooms have as many members, and hardly two connections share all their rooms.
  */
-function roomsOf({ connections, from, rooms, roomsEach }: CrowdJob['crowd'][number]): number[][] {
-  return Array.from({ length: connections }, (_, index) => {
-    const start = index * roomsEach
-    const round = Math.floor(start / rooms)
-    return Array.from(
-      { length: roomsEach },
-      (_, k) => from + ((start + ((k + round) % roomsEach)) % rooms),
-    )
-  })
+function roomsOf({ connections, from, rooms, roomsEach }: CrowdShape): number[][] {
+  const stride = strideOf(rooms, roomsEach)
+  return Array.from({ length: connections }, (_, index) =>
+    Array.from({ length: roomsEach }, (_, k) => from + ((index + k * stride) % rooms)),
+  )
+}
+
+/** Without a common factor, it meets every room before it meets one again. */
+function strideOf(rooms: number, roomsEach: number): number {
+  let stride = Math.floor(rooms / roomsEach) + 1
+  while (commonFactor(stride, rooms) > 1) stride += 1
+  return stride
+}
+
+function commonFactor(a: number, b: number): number {
+  return b === 0 ? a : commonFactor(b, a % b)
 }

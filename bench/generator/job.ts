@@ -25,7 +25,7 @@ export interface Progress {
   perSecond: number
 }
 
-/** Connections that are alike: each has joined `roomsEach` of the rooms `from` to `from + rooms`. */
+/** Connections alike: each has joined `roomsEach` of the rooms `from` to `from + rooms`. */
 export interface CrowdShape {
   connections: number
   from: number

@@ -23,7 +23,7 @@ interface KnownFrame extends Run {
 const ID_AT = 13
 /** Ids of rooms have 17 characters; the last eight are random enough to tell rooms apart. */
 const ID_CHARS = 17
-const HASHED_CHARS = 5
+const HASHED_CHARS = 8
 
 export class KnownFrames {
   readonly #rooms: readonly string[]

@@ -74,7 +74,7 @@ function socketAddress(address: string, port: number): Uint8Array {
 }
 
 const on = new Int32Array([1])
-/** On, 0 s: closing sends a reset, so that ten thousand closed connections leave no ports behind. */
+/** On, 0 s: closing sends a reset, so that ten thousand connections leave no ports behind. */
 const lingerNot = new Int32Array([1, 0])
 const result = new Int32Array(1)
 const resultLength = new Int32Array([4])

@@ -33,9 +33,9 @@ interface Timer {
 
 export class Loop {
   readonly #epoll = libc.epoll_create1(EPOLL_CLOEXEC)
-  readonly #events = new Int32Array(EVENTS_PER_TURN * EVENT_WORDS)
+  readonly #events = words(EVENTS_PER_TURN * EVENT_WORDS)
   readonly #eventsAt = ptr(this.#events)
-  readonly #change = new Int32Array(EVENT_WORDS)
+  readonly #change = words(EVENT_WORDS)
   readonly #changeAt = ptr(this.#change)
   /** By file. */
   readonly #watchers: (Watcher | undefined)[] = []
@@ -112,4 +112,9 @@ export class Loop {
     if (next === undefined) return IDLE_MS_MAX
     return Math.max(0, Math.min(IDLE_MS_MAX, Math.ceil(next.atMs - performance.now())))
   }
+}
+
+/** Never moved, so that its address holds (see `block` in `tcp.ts`). */
+function words(count: number): Int32Array {
+  return new Int32Array(new ArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT))
 }

@@ -32,8 +32,12 @@ interface Block {
   at: Pointer
 }
 
+/**
+ * On an ArrayBuffer of its own: the runtime keeps the bytes of a small array beside the object, and
+ * moves them once somebody asks for their buffer, which would leave the address behind.
+ */
 function block(size: number): Block {
-  const bytes = Buffer.allocUnsafeSlow(size)
+  const bytes = Buffer.from(new ArrayBuffer(size))
   return { bytes, at: ptr(bytes) }
 }
 

@@ -108,7 +108,8 @@ function told({ offered, carried, result }: Rung<Measured>): string {
   const whole = lost === 0 ? 'whole' : `${amount(lost)} not delivered`
   const late = latencyMs && `p99 ${amount(latencyMs.p99)} ms`
   const what = faults.length > 0 ? faults : [whole, ...(late ? [late] : [])]
-  return `${amount(offered)} deliveries/s ${carried ? 'carried' : 'not carried'}: ${what.join(', ')}`
+  const outcome = carried ? 'carried' : 'not carried'
+  return `${amount(offered)} deliveries/s ${outcome}: ${what.join(', ')}`
 }
 
 function amount(value: number): string {

@@ -26,6 +26,10 @@ async function measureTrial(trial: PeerTrial, context: BenchContext): Promise<Me
   const { peer, server, crowd, roomNames, postsPerSecond, seconds } = trial
   const { scenario, textBytes, connections, rooms, roomsEach } = crowd
   const readers = (connections * roomsEach) / rooms
+  const where =
+    rooms === 1
+      ? `${amount(readers)} readers in one room`
+      : `${amount(rooms)} rooms × ${amount(readers)} readers`
   const rate = `${amount(postsPerSecond)} posts/s`
   const [measured] = await measureTalk(
     {
@@ -39,7 +43,7 @@ async function measureTrial(trial: PeerTrial, context: BenchContext): Promise<Me
           seconds,
           drainSMax: DRAIN_S_MAX,
           schedules: [{ from: 0, rooms, postsPerSecond }],
-          loads: [`${amount(rooms)} × ${amount(readers)} readers, ${rate} for ${seconds} s`],
+          loads: [`${where}, ${rate} for ${seconds} s`],
         },
       ],
     },

@@ -2,13 +2,17 @@
  * *stadium*: everyone is in one room, and all of them talk. Then each posts once within the same
  * second. A small room beside it must not notice.
  */
+import type { PeerCrowd } from '../peers/measure.ts'
 import type { Goal, Measured } from '../record.ts'
+import { measurePeersUnder } from './peers.ts'
 import { ratioGoals } from './ratio.ts'
 import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
 import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
 import type { Talk, TalkPhase } from './talk.ts'
 
 const READERS = 10_000
+/** Peers take their time with ten thousand to come in. */
+const PEER_READERS_QUICK = 2_000
 const BYSTANDERS = 100
 const BYSTANDER_POSTS_PER_S = 10
 const TEXT_BYTES = 32
@@ -37,8 +41,14 @@ export const stadium: Scenario = {
       const ticks = steady.phases.map(() => TICK_MS)
       bare.push((await measureBareLoop(steady, ROOMS, ticks, context)).flat())
     }
-    return withGoals(combineRuns(own), combineRuns(bare))
+    const peers = await measurePeersUnder(peerCrowd(context), context)
+    return [...withGoals(combineRuns(own), combineRuns(bare)), ...peers]
   },
+}
+
+function peerCrowd({ quick }: BenchContext): PeerCrowd {
+  const connections = quick ? PEER_READERS_QUICK : READERS
+  return { scenario: 'stadium', connections, rooms: 1, roomsEach: 1, textBytes: TEXT_BYTES }
 }
 
 /** The lighter steps are for the curve only: once is enough. */
@@ -77,7 +87,7 @@ function step(posts: number, seconds: number): TalkPhase {
     ],
     loads: [
       `${amount(READERS)} readers in one room, ${rate}`,
-      `${BYSTANDERS} bystanders in another room at ${BYSTANDER_POSTS_PER_S} posts/s, beside ${rate}`,
+      `${BYSTANDERS} bystanders in a room at ${BYSTANDER_POSTS_PER_S} posts/s, beside ${rate}`,
     ],
   }
 }

@@ -1,5 +1,7 @@
 /** *town*: many rooms, and everyone sits in ten of them; post after post in room after room. */
+import type { PeerCrowd } from '../peers/measure.ts'
 import type { Goal, Measured } from '../record.ts'
+import { measurePeersUnder } from './peers.ts'
 import { ratioGoals } from './ratio.ts'
 import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
 import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
@@ -9,6 +11,8 @@ const CONNECTIONS = 10_000
 const ROOMS = 1_000
 const ROOMS_EACH = 10
 const READERS = (CONNECTIONS * ROOMS_EACH) / ROOMS
+/** Peers take their time with all who come in. */
+const PEER_ROOMS_QUICK = 100
 const TEXT_BYTES = 128
 const WARM_UP_S = 3
 const DRAIN_S_MAX = 30
@@ -41,8 +45,16 @@ export const town: Scenario = {
       bare.push((await measureBareLoop(talk, ROOMS, ticks, context)).flat())
     }
     const limit = combineRuns(bare)
-    return [...combineRuns(own).map((row) => ({ ...row, goals: goalsOf(row, limit) })), ...limit]
+    const rows = combineRuns(own).map((row) => ({ ...row, goals: goalsOf(row, limit) }))
+    return [...rows, ...limit, ...(await measurePeersUnder(peerCrowd(context), context))]
   },
+}
+
+/** As many readers in each room, whatever the number of rooms. */
+function peerCrowd({ quick }: BenchContext): PeerCrowd {
+  const rooms = quick ? PEER_ROOMS_QUICK : ROOMS
+  const connections = (rooms * READERS) / ROOMS_EACH
+  return { scenario: 'town', connections, rooms, roomsEach: ROOMS_EACH, textBytes: TEXT_BYTES }
 }
 
 export const townRooms = ROOMS

@@ -106,7 +106,7 @@ export class Connections {
     this.#turns[this.#nextTurn]!.add(connection)
     this.#nextTurn = (this.#nextTurn + 1) % BEAT_TURNS
     this.#size += 1
-    this.#metrics.connections.inc({ transport: connection.transport })
+    this.#metrics.counts[connection.transport] += 1
     try {
       if (connection.viewer) this.signedIn(connection, connection.viewer)
     } catch (error) {
@@ -131,7 +131,7 @@ export class Connections {
     if (!this.#turns.some((turn) => turn.delete(connection))) return
     if (cause !== undefined) this.#metrics.drops.inc({ cause })
     this.#size -= 1
-    this.#metrics.connections.dec({ transport: connection.transport })
+    this.#metrics.counts[connection.transport] -= 1
     if (connection.viewer) this.#removeFrom(connection, connection.viewer)
   }
 

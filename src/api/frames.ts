@@ -13,13 +13,15 @@ export interface Frame {
   rest: Record<string, unknown>
 }
 
+/** Takes its place in line at once, and calls `answered` once, then or later. Never throws. */
+export type Post = (answered: () => void) => void
+
 export interface FrameHandler {
   /**
    * A post in two steps. This one does what may have to wait, such as looking up a room; what it
-   * returns takes effect at once when called, and resolves when the post has been answered. Neither
-   * throws or rejects.
+   * returns takes effect. Neither throws nor rejects.
    */
-  preparePost(frame: Frame): (() => Promise<void>) | Promise<() => Promise<void>>
+  preparePost(frame: Frame): Post | Promise<Post>
   /** Any other operation; answered when it returns, or resolves. Never throws or rejects. */
   operate(frame: Frame): void | Promise<void>
   /** The frame is no operation, so it cannot even be replied to. */
@@ -37,6 +39,7 @@ export class FrameQueue {
   #posting = 0
   /** Nothing else may begin. */
   #blocked = false
+  #pumping = false
   #stopped = false
 
   /** `max` bounds both the frames that wait and the posts in flight. */
@@ -61,6 +64,7 @@ export class FrameQueue {
   }
 
   #pump(): void {
+    this.#pumping = true
     let taken = 0
     while (taken < this.#frames.length && !this.#blocked) {
       const frame = this.#read(taken)
@@ -69,6 +73,7 @@ export class FrameQueue {
       if (frame.op === 'post') this.#post(frame)
       else this.#operate(frame)
     }
+    this.#pumping = false
     if (this.#stopped) return
     this.#frames.splice(0, taken)
     if (this.#frames.length === 0 && this.#posting === 0 && !this.#blocked) this.#handler.idle?.()
@@ -98,12 +103,15 @@ export class FrameQueue {
     else this.#go(prepared)
   }
 
-  #go(post: () => Promise<void>): void {
+  #go(post: Post): void {
     this.#posting += 1
-    void post().then(() => {
-      this.#posting -= 1
-      this.#pump()
-    })
+    post(this.#answered)
+  }
+
+  readonly #answered = (): void => {
+    this.#posting -= 1
+    // A post that is refused is answered before the pump, which began it, has come to its end.
+    if (!this.#pumping) this.#pump()
   }
 
   #runAlone(work: Promise<void>): void {

@@ -8,6 +8,7 @@ import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
 import type { HttpHandler } from './http.ts'
 import { lengthenListenQueues } from './listen-backlog.ts'
+import { Outbox } from './outbox.ts'
 import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import {
@@ -47,10 +48,11 @@ export interface Listener {
 export function listen(options: {
   config: Config
   handle: HttpHandler
-  sockets: SocketOptions
+  sockets: Omit<SocketOptions, 'outbox'>
   responder: Responder
 }): Listener {
-  const { config, handle, sockets, responder } = options
+  const { config, handle, responder } = options
+  const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
   const refuse = () => responder.error(problem('bad_path'))
   const server = bound(config, () =>
     Bun.serve<SocketData>({

@@ -7,6 +7,7 @@ import { type Deferred, deferred } from '../clock.ts'
 import type { Format, Frame } from '../live/format.ts'
 import { Reader } from '../live/reader.ts'
 import type { Slice } from '../live/slice.ts'
+import type { LiveTimeline } from '../live/timeline.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import type { EndCause } from './connections.ts'
 import type { Outbox, Sender } from './outbox.ts'
@@ -40,8 +41,10 @@ export abstract class SocketOutput extends Reader implements Sender {
   protected readonly socket: RawSocket
   readonly #outbox: Outbox
   readonly #limits: OutputLimits
-  /** Gathered for the end of this turn. */
+  /** Gathered for the next write. */
   #replies: string[] | undefined
+  /** In the outbox, whatever else may be written before. */
+  #inOutbox = false
   #stalled = false
   #drained: Deferred<void> | undefined
   #stalledSince = Number.POSITIVE_INFINITY
@@ -63,14 +66,22 @@ export abstract class SocketOutput extends Reader implements Sender {
   protected gather(frame: string): void {
     if (this.ended) return
     if (this.#replies !== undefined) this.#replies.push(frame)
-    else {
-      this.#replies = [frame]
-      this.#outbox.add(this)
-    }
+    else this.#replies = [frame]
+    // A round that is under way writes to it in a moment: under load that halves the writes.
+    if (this.#inOutbox || (this.ready && this.due?.length)) return
+    this.#inOutbox = true
+    this.#outbox.add(this)
   }
 
   sendGathered(): void {
+    this.#inOutbox = false
     if (this.#replies !== undefined && !this.ended) this.#sendTogether([])
+  }
+
+  /** The round that replies may be waiting for has nothing for it any more. */
+  override cancel(timeline: LiveTimeline): void {
+    super.cancel(timeline)
+    if (!this.due?.length) this.sendGathered()
   }
 
   write(slices: readonly Slice[]): number {

@@ -1,6 +1,7 @@
 /** One WebSocket: operations in, replies and events out. `frames.ts` says in which order. */
 import type { Place, Target } from '../chat/access.ts'
 import type { Draft } from '../chat/messages.ts'
+import type { Recorded } from '../chat/record.ts'
 import type { Viewer } from '../chat/sessions.ts'
 import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
@@ -11,7 +12,7 @@ import type { Metrics } from '../metrics.ts'
 import { getViewer } from './auth.ts'
 import { CLOSE } from './close-codes.ts'
 import type { Connection, EndCause } from './connections.ts'
-import { type Frame, type FrameHandler, FrameQueue } from './frames.ts'
+import { type Frame, type FrameHandler, FrameQueue, type Post } from './frames.ts'
 import type { Api } from './operation.ts'
 import type { SocketOperations } from './operations.ts'
 import type { Outbox } from './outbox.ts'
@@ -218,8 +219,9 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   #began(id: number, feed: Feed | undefined): void {
     if (feed === undefined) return
     const { head, recovered, timeline } = feed
-    const told = { timeline: timeline.id, epoch: this.#options.chat.epoch, head, recovered }
-    this.#reply(id, JSON.stringify(told))
+    const { epoch } = this.#options.chat
+    const place = `"timeline":"${timeline.id}","epoch":"${epoch}"`
+    this.#reply(id, `{${place},"head":${head},"recovered":${recovered}}`)
     feed.run()
   }
 
@@ -230,30 +232,45 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
     this.#reply(id, '{}')
   }
 
-  preparePost(frame: Frame): (() => Promise<void>) | Promise<() => Promise<void>> {
+  preparePost(frame: Frame): Post | Promise<Post> {
     const { id, rest } = frame
-    const refused = (error: unknown) => async () => this.#refuse(id, error)
-    if (!this.#mayAct(frame)) return async () => {}
+    const refused =
+      (error: unknown): Post =>
+      (answered) => {
+        this.#refuse(id, error)
+        answered()
+      }
+    if (!this.#mayAct(frame)) return (answered) => answered()
     try {
       const { text, key, ...names } = check(this.#options.operations.post.frame, rest)
       this.#options.limits.take('posts', this.viewer!.user.id)
       const place = this.#place(targetOf(names))
-      const post = (at: Place) => () => this.#post(id, at, { text, key })
+      const post = (at: Place) => this.#post(id, at, { text, key })
       return place instanceof Promise ? place.then(post, refused) : post(place)
     } catch (error) {
       return refused(error)
     }
   }
 
-  async #post(id: number, place: Place, draft: Draft): Promise<void> {
-    try {
-      const posted = await this.#options.chat.messages.post(place, draft)
-      const { timeline, seq, at, replayed } = posted
-      const again = replayed ? ',"replayed":true' : ''
-      this.#reply(id, `{"timeline":"${timeline}","seq":${seq},"at":"${isoTime(at)}"${again}}`)
-    } catch (error) {
-      this.#refuse(id, error)
+  #post(id: number, place: Place, draft: Draft): Post {
+    return (answered) => {
+      try {
+        this.#options.chat.messages.submit(place, draft, (error, recorded) => {
+          if (recorded === undefined) this.#refuse(id, error)
+          else this.#posted(id, place, recorded)
+          answered()
+        })
+      } catch (error) {
+        this.#refuse(id, error)
+        answered()
+      }
     }
+  }
+
+  #posted(id: number, { timeline }: Place, { event, replayed }: Recorded): void {
+    const { seq, at } = event
+    const again = replayed ? ',"replayed":true' : ''
+    this.#reply(id, `{"timeline":"${timeline}","seq":${seq},"at":"${isoTime(at)}"${again}}`)
   }
 
   #place(target: Target): Place | Promise<Place> {

@@ -47,7 +47,7 @@ export class Subscriptions {
 
   #added(feed: Feed): Feed {
     this.#timelines.push(feed.timeline)
-    this.#api.metrics.subscriptions.inc()
+    this.#api.metrics.counts.subscriptions += 1
     return feed
   }
 
@@ -72,7 +72,7 @@ export class Subscriptions {
   }
 
   #end(timeline: LiveTimeline): void {
-    this.#api.metrics.subscriptions.dec()
+    this.#api.metrics.counts.subscriptions -= 1
     this.#api.chat.hub.unsubscribe(timeline, this.#reader)
   }
 

@@ -18,6 +18,8 @@ export interface Chat {
   /** The store's epoch, which cursors belong to. */
   readonly epoch: string
   readonly users: Users
+  /** To be closed when the server stops. */
+  readonly passwords: Passwords
   readonly sessions: Sessions
   readonly rooms: Rooms
   readonly access: Access
@@ -59,10 +61,13 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
     queueBytesMax: config.postQueueBytesMax,
     batchMax: config.batchEventsMax,
     timeoutMs: config.storeTimeoutMs,
+    readersAreBusy: () => hub.isWriting,
   })
   const passwords = new Passwords({
     concurrency: config.hashConcurrency,
     queueMax: config.hashQueueMax,
+    clock,
+    log,
     metrics,
   })
   const users = new Users({ store, passwords, clock, cachedMax: config.placesCachedMax })
@@ -83,5 +88,6 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
     revoked: (ids) => sessions.revoked(ids),
   })
   const access = new Access(rooms, users)
-  return { epoch: store.epoch, users, sessions, rooms, access, messages, recorder, hub }
+  const { epoch } = store
+  return { epoch, users, passwords, sessions, rooms, access, messages, recorder, hub }
 }

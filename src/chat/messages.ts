@@ -1,15 +1,15 @@
 /** Posting, listing and following messages. Every operation starts from a `Place`. */
 import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
-import { encodeEvent } from '../events.ts'
+import { encodeEvent, labelled } from '../events.ts'
 import { Feed, type FeedStart } from '../live/feed.ts'
 import type { Hub } from '../live/hub.ts'
 import type { Reader } from '../live/reader.ts'
-import type { Store } from '../store/store.ts'
-import type { Id, NewEvent, Seq, StoredEvent } from '../types.ts'
+import type { EncodedEvents, Range, Store } from '../store/store.ts'
+import type { Id, NewEvent, Seq } from '../types.ts'
 import type { Place } from './access.ts'
 import { isVisible } from './names.ts'
-import type { Recorder } from './record.ts'
+import type { Done, Recorder } from './record.ts'
 
 export interface Draft {
   text: string
@@ -69,20 +69,31 @@ export class Messages {
    * `text_blank`, `key_reused` or any error of `Recorder.record`.
    */
   async post(place: Place, draft: Draft): Promise<Posted> {
-    this.#checkText(draft.text)
-    const { viewer, timeline, label, inbox } = place
+    const { event, replayed } = await this.#options.recorder.record(this.#eventOf(place, draft))
+    const json = encodeEvent(event, place.label)
+    return { timeline: place.timeline, seq: event.seq, at: event.at, json, replayed }
+  }
+
+  /**
+   * As `post`, without a promise and without the message's JSON: for a socket, which has thousands
+   * under way and tells only where each one stands. Throws `text_too_long` and `text_blank`.
+   */
+  submit(place: Place, draft: Draft, done: Done): void {
+    this.#options.recorder.submit(this.#eventOf(place, draft), done)
+  }
+
+  #eventOf({ viewer, timeline, inbox }: Place, { text, key }: Draft): NewEvent {
+    this.#checkText(text)
     const from = `{"id":"${viewer.id}","name":"${viewer.name}"}`
-    const given: NewEvent = {
+    return {
       timeline,
       type: 'message',
       author: viewer.id,
-      body: `{"from":${from},"text":${JSON.stringify(draft.text)}}`,
+      body: `{"from":${from},"text":${JSON.stringify(text)}}`,
       at: this.#options.clock.now(),
-      key: draft.key,
+      key,
       inbox,
     }
-    const { event, replayed } = await this.#options.recorder.record(given)
-    return { timeline, seq: event.seq, at: event.at, json: encodeEvent(event, label), replayed }
   }
 
   #checkText(text: string): void {
@@ -98,40 +109,48 @@ export class Messages {
     const { after, epoch = store.epoch } = cursor
     if (epoch !== store.epoch)
       return { events: [], first: undefined, last: undefined, recovered: false }
-    const events = await this.#read(place, cursor, limit)
+    const { firstSeq, events } = await this.#read(place, cursor, limit)
     let recovered = true
     if (events.length === 0 && after !== undefined && after > 0) {
       const [head = 0] = await store.heads([place.timeline])
       recovered = after <= head
     }
-    return {
-      events: events.map((event) => encodeEvent(event, place.label)),
-      first: events[0]?.seq,
-      last: events.at(-1)?.seq,
-      recovered,
-    }
+    if (events.length === 0) return { events, first: undefined, last: undefined, recovered }
+    return { events, first: firstSeq, last: firstSeq + events.length - 1, recovered }
   }
 
-  async #read(place: Place, cursor: Cursor, limit: number): Promise<StoredEvent[]> {
-    const { store } = this.#options
-    const { timeline } = place
+  async #read(place: Place, cursor: Cursor, limit: number): Promise<EncodedEvents> {
     const { before = Number.MAX_SAFE_INTEGER, after, around } = cursor
-    if (after !== undefined) return store.list(timeline, { after, limit })
-    if (around === undefined) return store.list(timeline, { before, limit })
+    if (after !== undefined) return this.#list(place, { after, limit })
+    if (around === undefined) return this.#list(place, { before, limit })
     const newer = Math.floor(limit / 2)
-    const [upTo, beyond] = await Promise.all([
-      store.list(timeline, { before: around + 1, limit: limit - newer }),
-      newer === 0 ? [] : store.list(timeline, { after: around, limit: newer }),
+    const upTo = { before: around + 1, limit: limit - newer }
+    const beyond = { after: around, limit: newer }
+    const [older, later] = await Promise.all([
+      this.#list(place, upTo),
+      newer === 0 ? undefined : this.#list(place, beyond),
     ])
-    return [...upTo, ...beyond]
+    if (later === undefined) return older
+    if (older.events.length === 0) return later
+    // Events that were recorded between the two reads may begin beyond the end of the older ones.
+    if (later.firstSeq !== older.firstSeq + older.events.length) return older
+    return { firstSeq: older.firstSeq, events: [...older.events, ...later.events] }
+  }
+
+  /** From memory if somebody follows the place here and its tail has the page whole. */
+  #list({ timeline, label }: Place, range: Range): EncodedEvents | Promise<EncodedEvents> {
+    const { store, hub } = this.#options
+    const recent = hub.recent(timeline, range)
+    if (recent === undefined) return store.listEncoded(timeline, range, label)
+    const events = recent.map(({ json }) => labelled(json, label))
+    return { firstSeq: recent[0]?.seq ?? 0, events }
   }
 
   /** One message as JSON. Throws `no_such_message`. */
   async get(place: Place, seq: Seq): Promise<string> {
-    const { store } = this.#options
-    const [event] = await store.list(place.timeline, { after: seq - 1, limit: 1 })
-    if (event?.seq !== seq) throw problem('no_such_message')
-    return encodeEvent(event, place.label)
+    const { firstSeq, events } = await this.#list(place, { after: seq - 1, limit: 1 })
+    if (firstSeq !== seq) throw problem('no_such_message')
+    return events[0]!
   }
 
   /** A feed of the place, not yet running. The caller ends it by `hub.unsubscribe`. */

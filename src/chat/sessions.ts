@@ -23,12 +23,17 @@ const TOUCH_PART = 1 / 720
 const ENDED_REMEMBERED_MAX = 10_000
 const EXPIRED_DELETED_AT_ONCE = 1_000
 
-/**
- * Someone signed in. One object per session and process; `session.expiresAt` moves as it is used.
- */
+/** What is kept in memory of a session; all else is in the store, for whoever lists their own. */
+export interface LiveSession {
+  readonly id: Id
+  usedAt: number
+  expiresAt: number
+}
+
+/** Someone signed in. One object per session and process. */
 export interface Viewer {
   readonly user: User
-  readonly session: Session
+  readonly session: LiveSession
 }
 
 export interface SessionsOptions {
@@ -65,7 +70,7 @@ export class Sessions {
     password: string,
     userAgent: string,
   ): Promise<{ token: string; viewer: Viewer }> {
-    const { users, store, clock, ttlMs } = this.#options
+    const { users, store, bus, clock, ttlMs, perUserMax } = this.#options
     const user = await users.verify(name, password)
     const token = randomBytes(32).toString('base64url')
     const now = clock.now()
@@ -78,10 +83,9 @@ export class Sessions {
       usedAt: now,
       expiresAt: now + ttlMs,
     }
-    await store.createSession(session)
-    const viewer = this.#remember(token, { user, session })
-    await this.#endSurplus(user.id)
-    return { token, viewer }
+    const surplus = await store.createSession(session, perUserMax)
+    if (surplus.length > 0) bus.revoke(surplus)
+    return { token, viewer: this.#remember(token, viewerOf(user, session)) }
   }
 
   /**
@@ -151,7 +155,7 @@ export class Sessions {
     const session = await store.findSession(digest(token))
     const user = session && (await users.find(session.userId))
     if (session === undefined || user === undefined) return undefined
-    const known = this.#byToken.get(token) ?? { user, session }
+    const known = this.#byToken.get(token) ?? viewerOf(user, session)
     if (!this.use(known)) return undefined
     return this.#remember(token, known)
   }
@@ -172,16 +176,10 @@ export class Sessions {
     this.#tokenOf.delete(id)
     this.#byToken.delete(token)
   }
+}
 
-  async #endSurplus(user: Id): Promise<void> {
-    const { store, clock, perUserMax } = this.#options
-    const all = await store.listSessions(user, clock.now(), perUserMax + 1)
-    for (const { id } of all.slice(perUserMax))
-      await this.end(user, id).catch((error) => {
-        // Another sign-in may have ended it at the same time.
-        if (error.code !== 'no_such_session') throw error
-      })
-  }
+function viewerOf(user: User, { id, usedAt, expiresAt }: Session): Viewer {
+  return { user, session: { id, usedAt, expiresAt } }
 }
 
 function digest(token: string): string {

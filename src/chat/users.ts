@@ -33,9 +33,10 @@ export class Users {
 
   /**
    * The account if name and password fit, else throws the same `wrong_credentials` in the same
-   * time.
+   * time. Throws `overloaded`, and then costs no look at the store: in a rush most are refused.
    */
   async verify(name: string, password: string): Promise<User> {
+    this.#passwords.checkRoom()
     const account = await this.#store.findAccount(name)
     const fits = await this.#passwords.verify(account?.passwordHash, password)
     if (!fits || account === undefined) throw problem('wrong_credentials')

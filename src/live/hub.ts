@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts'
 import { encodeEvent } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Store } from '../store/store.ts'
+import type { Range, Store } from '../store/store.ts'
 import type { Seq, StoredEvent, TimelineId } from '../types.ts'
 import type { Bus, LiveEvent } from './bus.ts'
 import { Lane } from './lane.ts'
@@ -67,6 +67,11 @@ export class Hub {
 
   get size(): number {
     return this.#timelines.size
+  }
+
+  /** True while a round of writing is under way that takes more than one turn. */
+  get isWriting(): boolean {
+    return this.#narrow.isWriting || this.#wide.isWriting
   }
 
   /** Characters in all tails. */
@@ -183,6 +188,20 @@ export class Hub {
     lane.gather(timeline)
   }
 
+  /**
+   * A page of a timeline, if it is followed on this node and its tail has the page whole. It may
+   * lag behind the log by what the bus has not brought yet: never by what this node has
+   * acknowledged.
+   */
+  recent(id: TimelineId, range: Range): readonly LiveEvent[] | undefined {
+    const timeline = this.#timelines.get(id)
+    if (timeline === undefined || timeline.early !== undefined) return undefined
+    const { tail } = timeline
+    return 'after' in range
+      ? tail.after(range.after, range.limit)
+      : tail.before(range.before, range.limit)
+  }
+
   /** The next slice after `cursor`, below the head, if it is in memory. */
   next(timeline: LiveTimeline, cursor: Seq): Slice | undefined {
     const shared = timeline.findShared(cursor)
@@ -214,13 +233,16 @@ export class Hub {
     const [first] = slices
     if (first === undefined) throw new Error(`events after ${cursor} are missing`)
     for (const slice of slices.slice(0, READ_SLICES_SHARED)) timeline.share(slice)
+    timeline.tail.prepend(events, timeline.head)
+    timeline.tail.trim(timeline.flushed)
     return first
   }
 
   /** The next events after `seq` from the store, encoded, at most a page of them. */
   async #read(id: TimelineId, after: Seq): Promise<LiveEvent[]> {
-    const events = await this.#options.store.list(id, { after, limit: READ_EVENTS })
-    return events.map(liveEvent)
+    const range = { after, limit: READ_EVENTS }
+    const { firstSeq, events } = await this.#options.store.listEncoded(id, range, null)
+    return events.map((json, i) => ({ timeline: id, seq: firstSeq + i, json }))
   }
 
   /** A feed of the timeline begins, or ends. */

@@ -2,10 +2,10 @@
  * How news reaches live readers, in rounds:
  *
  * 1. *Gather.* A timeline with news joins the list for the next round. An idle lane begins it in
- *    the next turn of the loop. A busy one begins rounds at least twice as far apart as the last
- *    one took to write, so that writing takes half of the time and frames grow instead of their
- *    number; but no further apart than the longest tick. Rounds that take longer follow each other
- *    at once.
+ *    the next turn of the loop. A busy one waits after a round for up to half of the time that it
+ *    took, so that frames grow instead of their number: the whole half if a write held many events,
+ *    less the fewer it held, for then waiting saves little. It never waits past the longest tick;
+ *    rounds that take longer follow each other at once.
  * 2. *Hand out.* Each timeline's news is cut into slices, the same for all of its readers, and put
  *    before each reader as due. Then feeds that were waiting to join become live.
  * 3. *Write.* Each reader takes what is due in one write, whatever the number of its timelines. So
@@ -28,6 +28,8 @@ import type { LiveTimeline } from './timeline.ts'
 
 /** The longest that one turn writes, in milliseconds: what everything else may have to wait. */
 const TURN_MS = 4
+/** The longest wait after a round, as a part of the time that it took. */
+const WAIT_PART = 0.5
 /** Readers written to between two looks at the clock. */
 const WRITES_BETWEEN_LOOKS = 16
 
@@ -55,6 +57,11 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options
+  }
+
+  /** True while a round is under way that takes more than one turn. */
+  get isWriting(): boolean {
+    return this.#readers.length > 0
   }
 
   /** Phase 1. */
@@ -145,10 +152,14 @@ export class Lane {
 
   #end(): void {
     const tookMs = this.#tookMs
+    const writes = this.#readers.length
+    // The part of all writes that was saved by gathering: none if each write held one event.
+    const saved = this.#deliveries > writes ? 1 - writes / this.#deliveries : 0
+    const apartMs = tookMs * (1 + WAIT_PART * saved)
     this.#readers = []
     this.#next = 0
     this.#scheduled = false
-    this.#notBeforeMs = this.#startedAtMs + Math.min(2 * tookMs, this.#options.tickMsMax)
+    this.#notBeforeMs = this.#startedAtMs + Math.min(apartMs, this.#options.tickMsMax)
     this.#options.onRound(tookMs, this.#deliveries)
     this.#schedule()
   }

@@ -6,13 +6,14 @@ import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { INBOX_ENTRY, inboxBody } from '../events.ts'
-import type { Account, Id, NewEvent, Room, Session, TimelineId } from '../types.ts'
+import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
+import type { Account, Id, NewEvent, Room, Session, StoredEvent, TimelineId } from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import {
   type AppendRow,
   KEY_REUSED,
   NUMBERS_PER_EVENT,
+  packEncoded,
   RECORDED,
   REPLAYED,
 } from './sqlite-batch.ts'
@@ -34,6 +35,8 @@ interface Head {
   /** Raised in this transaction, to be written before its commit. */
   dirty: boolean
 }
+
+type EventRow = [seq: number, type: string, author: Id | null, at: number, body: string]
 
 export class SqliteDatabase {
   readonly #db: Database
@@ -191,22 +194,31 @@ export class SqliteDatabase {
 
   /** Events as JSON text: one string crosses threads at half the cost of many objects. */
   list(timeline: TimelineId, range: Range): string {
-    const columns = 'SELECT timeline, seq, type, author, at, body FROM events WHERE timeline = ?'
-    const rows =
-      'after' in range
-        ? this.#all(
-            `${columns} AND seq > ? ORDER BY seq LIMIT ?`,
-            timeline,
-            range.after,
-            range.limit,
-          )
-        : this.#all(
-            `${columns} AND seq < ? ORDER BY seq DESC LIMIT ?`,
-            timeline,
-            range.before,
-            range.limit,
-          ).reverse()
-    return JSON.stringify(rows)
+    const events = this.#range(timeline, range).map(
+      ([seq, type, author, at, body]): StoredEvent => ({ timeline, seq, type, author, at, body }),
+    )
+    return JSON.stringify(events)
+  }
+
+  /** Events as `packEncoded` puts them; encoded here, so that the main thread need not. */
+  listEncoded(timeline: TimelineId, range: Range, label: Label): string {
+    const rows = this.#range(timeline, range)
+    return packEncoded(
+      rows[0]?.[0] ?? 0,
+      rows.map(([seq, type, author, at, body]) =>
+        encodeEvent({ seq, type, author, at, body }, label),
+      ),
+    )
+  }
+
+  #range(timeline: TimelineId, range: Range): EventRow[] {
+    const select = 'SELECT seq, type, author, at, body FROM events WHERE timeline = ?'
+    if ('after' in range) {
+      const following = this.#statement(`${select} AND seq > ? ORDER BY seq LIMIT ?`)
+      return following.values(timeline, range.after, range.limit) as EventRow[]
+    }
+    const preceding = this.#statement(`${select} AND seq < ? ORDER BY seq DESC LIMIT ?`)
+    return (preceding.values(timeline, range.before, range.limit) as EventRow[]).reverse()
   }
 
   heads(timelines: readonly TimelineId[]): number[] {
@@ -251,10 +263,22 @@ export class SqliteDatabase {
     return this.#page(from, 'name_key', page)
   }
 
-  createSession(session: Session): void {
+  createSession(session: Session, keep: number): Id[] {
     const { id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt } = session
     const values = [id, userId, tokenHash, userAgent, createdAt, usedAt, expiresAt]
-    this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+    const insert = () => this.#run('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)', ...values)
+    // Before it is inserted, so that a session of the same millisecond cannot push out the new one.
+    const others = 'user_id = ? AND expires_at > ? ORDER BY created_at DESC, id'
+    const sql = `SELECT id FROM sessions WHERE ${others} LIMIT -1 OFFSET ?`
+    const surplus = this.#all(sql, userId, createdAt, keep - 1) as { id: Id }[]
+    // The usual case is one statement, which is a transaction by itself. Nobody else writes.
+    if (surplus.length === 0) insert()
+    else
+      this.#transaction(() => {
+        insert()
+        for (const one of surplus) this.deleteSession(one.id, userId)
+      })
+    return surplus.map((one) => one.id)
   }
 
   findSession(tokenHash: string) {

@@ -7,7 +7,13 @@ import { withDeadline } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { NewEvent, StoredEvent, TimelineId } from '../types.ts'
-import { KEY_REUSED, NUMBERS_PER_EVENT, packBatch, RECORDED } from './sqlite-batch.ts'
+import {
+  KEY_REUSED,
+  NUMBERS_PER_EVENT,
+  packBatch,
+  RECORDED,
+  unpackEncoded,
+} from './sqlite-batch.ts'
 import type { Answer, Call, Failure, Role } from './sqlite-worker.ts'
 import type { Appended, Store, StoreOptions } from './store.ts'
 
@@ -39,6 +45,8 @@ function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string
     epoch,
     append: async (batch) => readAppended(batch, await writer.append(batch)),
     list: async (...args) => JSON.parse(await reader.call<string>('list', ...args)),
+    listEncoded: async (...args) =>
+      unpackEncoded(await reader.call<string>('listEncoded', ...args)),
     heads: (timelines) => reader.call('heads', timelines),
 
     createUser: (account) => writer.call('createUser', account),
@@ -50,7 +58,7 @@ function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string
     findRoom: (id) => reader.find('findRoom', id),
     listRooms: (page) => reader.call('listRooms', page),
 
-    createSession: (session) => writer.call('createSession', session),
+    createSession: (...args) => writer.call('createSession', ...args),
     findSession: (tokenHash) => reader.find('findSession', tokenHash),
     listSessions: (...args) => reader.call('listSessions', ...args),
     deleteSession: (...args) => writer.find('deleteSession', ...args),

@@ -20,6 +20,7 @@
  * Errors are `Problem`s of the table in `errors.ts`. A failure after which the disk's state cannot
  * be known (a failed fsync) is not returned: it ends the process through `onFatal`.
  */
+import type { Label } from '../events.ts'
 import type {
   Account,
   Id,
@@ -46,6 +47,14 @@ export type Appended =
  */
 export type Range = { after: Seq; limit: number } | { before: Seq; limit: number }
 
+/** A run of a timeline as it goes over the wire. */
+export interface EncodedEvents {
+  /** Of the first event; the others follow without a hole. 0 if there are none. */
+  firstSeq: Seq
+  /** `encodeEvent`'s text of each. */
+  events: string[]
+}
+
 /** A page of a list that is sorted by `sortKey`: items after the one whose key is `after`. */
 export interface NamePage {
   /** Only items whose key begins with this. */
@@ -64,6 +73,11 @@ export interface Store {
   append(batch: readonly NewEvent[]): Promise<Appended[]>
   /** Ascending by seq, whichever way the range runs. An unknown timeline is an empty one. */
   list(timeline: TimelineId, range: Range): Promise<StoredEvent[]>
+  /**
+   * What `list` gives, encoded with the label: for whoever passes it on. A backend does that where
+   * it reads, and spares the thread that everyone shares.
+   */
+  listEncoded(timeline: TimelineId, range: Range, label: Label): Promise<EncodedEvents>
   /** The last seq of each timeline, 0 for one without events. */
   heads(timelines: readonly TimelineId[]): Promise<Seq[]>
 
@@ -80,7 +94,11 @@ export interface Store {
   /** Sorted by `nameKey`, which `page` also refers to. Each with the head of its timeline. */
   listRooms(page: NamePage): Promise<(RoomWithHead & { nameKey: string })[]>
 
-  createSession(session: Session): Promise<void>
+  /**
+   * Keeps the session, and in the same transaction deletes what its user has beyond `keep` sessions
+   * that are valid at its beginning, this one included, oldest first. Tells whose ids those were.
+   */
+  createSession(session: Session, keep: number): Promise<Id[]>
   findSession(tokenHash: string): Promise<Session | undefined>
   /** Newest first; expired ones left out. */
   listSessions(userId: Id, now: number, limit: number): Promise<Session[]>

@@ -1,7 +1,7 @@
 /** The order in which one WebSocket's operations take effect. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { type Frame, type FrameHandler, FrameQueue } from '../../src/api/frames.ts'
+import { type Frame, type FrameHandler, FrameQueue, type Post } from '../../src/api/frames.ts'
 import { type Deferred, deferred } from '../../src/clock.ts'
 
 /**
@@ -16,12 +16,14 @@ class Recording implements FrameHandler {
 
   preparePost({ id, rest }: Frame) {
     this.log.push(`prepare ${id}`)
-    const go = () => {
+    const go: Post = (answered) => {
       this.log.push(`post ${id}`)
+      if (rest.refused === true) return answered()
       this.running += 1
       this.runningMax = Math.max(this.runningMax, this.running)
-      return this.#until(`commit ${id}`).then(() => {
+      void this.#until(`commit ${id}`).then(() => {
         this.running -= 1
+        answered()
       })
     }
     return rest.slow === true ? this.#until(`find ${id}`).then(() => go) : go
@@ -64,6 +66,16 @@ function queueOf(max = 100): { handler: Recording; queue: FrameQueue } {
 }
 
 describe('order', () => {
+  test('posts that are refused at once are answered once each, and hold back nothing', async () => {
+    const { handler, queue } = queueOf(2)
+    for (const id of [1, 2, 3, 4, 5]) queue.push(frame(id, 'post', { refused: true }))
+    queue.push(frame(6, 'ping'))
+    expect(handler.log.filter((line) => !line.startsWith('prepare'))).toEqual([
+      ...['post 1', 'post 2', 'post 3', 'post 4', 'post 5', 'ping 6'],
+    ])
+    await handler.end('end 6')
+  })
+
   test('posts do not wait for each other’s commits', () => {
     const { handler, queue } = queueOf()
     for (const id of [1, 2, 3]) queue.push(post(id))

@@ -37,6 +37,7 @@ describe('accepted as it stands', () => {
       '{"a":"\\\\","b":"\\\\\\""}',
       '{"a" \r\n\t: 1, "b" : "a" }',
       '{"":1,"a":{"":2}}',
+      '{"a":":","b:":1,"c":"::\\":"}',
     ])
       expect(parseObject(text)).toEqual(JSON.parse(text))
   })
@@ -56,6 +57,8 @@ describe('accepted as it stands', () => {
 
 test.each([
   ['the same key twice', '{"a":1,"a":2}'],
+  ['flat, with colons in the values', '{"a":"1:2","b":":","a":":"}'],
+  ['flat, the first without a value of its own', '{"a":null,"a":":"}'],
   ['with something between', '{"a":1,"b":{"a":1},"a":2}'],
   ['the second time escaped', '{"a":1,"\\u0061":2}'],
   ['the first time escaped', '{"\\u0061":1,"a":2}'],

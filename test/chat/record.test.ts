@@ -2,7 +2,7 @@
 import { expect, test } from 'bun:test'
 import { Recorder, type RecorderOptions } from '../../src/chat/record.ts'
 import { type Deferred, deferred, systemClock } from '../../src/clock.ts'
-import { problem } from '../../src/errors.ts'
+import { type Problem, problem } from '../../src/errors.ts'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
 import { liveEvent } from '../../src/live/hub.ts'
 import { createLog } from '../../src/log.ts'
@@ -10,7 +10,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import type { Appended, Store } from '../../src/store/store.ts'
 import type { NewEvent } from '../../src/types.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
-import { until } from '../harness.ts'
+import { until, within } from '../harness.ts'
 
 /** A batch the store was given, to be committed or refused by the test. */
 interface Batch {
@@ -39,6 +39,7 @@ class Desk {
     this.recorder = new Recorder({
       ...{ store, bus, clock: systemClock, log: createLog('silent'), metrics: createMetrics() },
       ...{ queueMax: 100, queueBytesMax: 1_000_000, batchMax: 50, timeoutMs: 10_000 },
+      readersAreBusy: () => false,
       ...limits,
     })
   }
@@ -236,6 +237,48 @@ test('replays and refused keys are answered but not announced; inbox entries are
   ])
 })
 
+test('those who wait by callback are told once each, in the order given, after the announcement', async () => {
+  const desk = new Desk()
+  const told: string[] = []
+  const submit = (text: string) =>
+    desk.recorder.submit(message('room', text), (error, recorded) => {
+      const what = recorded ? recorded.event.seq : (error as Problem).code
+      told.push(`${text} ${what} of ${desk.announced.length}`)
+    })
+  for (const text of ['a', 'b', 'c']) submit(text)
+  const batch = await desk.batch(0)
+  expect(told).toEqual([])
+  desk.commit(batch)
+  await desk.recorder.settled()
+  expect(told).toEqual(['a 1 of 3', 'b 2 of 3', 'c 3 of 3'])
+})
+
+test('a callback that was told of an unknown outcome is not called again', async () => {
+  for (const later of ['commits', 'fails']) {
+    const desk = new Desk({ timeoutMs: 30 })
+    const told: unknown[] = []
+    desk.recorder.submit(message('room', 'a'), (error) => told.push((error as Problem)?.code))
+    const batch = await desk.batch(0)
+    await until(() => told.length > 0, 'the outcome is unknown')
+    if (later === 'commits') desk.commit(batch)
+    else batch.answer.reject(problem('store_unavailable'))
+    await desk.recorder.settled()
+    expect(told).toEqual(['outcome_unknown'])
+    expect(desk.announced).toHaveLength(later === 'commits' ? 1 : 0)
+  }
+})
+
+test('a callback is refused at once when too many wait', async () => {
+  const desk = new Desk({ queueMax: 1 })
+  const told: unknown[] = []
+  for (const text of ['a', 'b'])
+    desk.recorder.submit(message('room', text), (error) => told.push((error as Problem)?.code))
+  expect(told).toEqual(['overloaded'])
+  desk.commit(await desk.batch(0))
+  await desk.recorder.settled()
+  expect(told).toEqual(['overloaded', undefined])
+})
+
 test('`settled` waits for everything that was handed in', async () => {
   const desk = new Desk({ batchMax: 1 })
   desk.post('a')
@@ -246,4 +289,29 @@ test('`settled` waits for everything that was handed in', async () => {
   desk.commit(await desk.batch(1))
   await settled
   expect(desk.textsAnnounced).toEqual(['a', 'b'])
+})
+
+/** How long after the first batch the second one begins, in milliseconds. */
+async function timeBetweenBatches(waiting: number, options: Partial<RecorderOptions>) {
+  const desk = new Desk(options)
+  const begun = async (count: number) => {
+    while (desk.batches.length < count) await new Promise((resolve) => setImmediate(resolve))
+    return performance.now()
+  }
+  desk.post('first')
+  const firstAt = await within(begun(1), 'the first batch')
+  for (let i = 0; i < waiting; i++) desk.post(`${i}`)
+  desk.commit(desk.batches[0]!)
+  const secondAt = await within(begun(2), 'the second batch')
+  desk.commit(desk.batches[1]!)
+  await desk.recorder.settled()
+  return secondAt - firstAt
+}
+
+test('while readers are busy, commits are ten milliseconds apart, or a full batch', async () => {
+  const busy = { readersAreBusy: () => true, batchMax: 5 }
+  expect(await timeBetweenBatches(4, busy)).toBeGreaterThan(7)
+  const soon = [await timeBetweenBatches(5, busy), await timeBetweenBatches(4, { batchMax: 5 })]
+  // Whatever else the machine does, one of the two was not held up for so long.
+  expect(Math.min(...soon)).toBeLessThan(7)
 })

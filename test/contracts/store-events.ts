@@ -1,5 +1,6 @@
 /** The store contract: idempotency, ranges, durability and what reopening keeps. */
 import { expect, test } from 'bun:test'
+import { encodeEvent, INBOX_ENTRY } from '../../src/events.ts'
 import type { NewEvent } from '../../src/types.ts'
 import { appendOne, recorded } from './store-append.ts'
 import {
@@ -107,11 +108,37 @@ function testRanges(makeHome: MakeStoreHome): void {
       expect(await before(Number.MAX_SAFE_INTEGER, 50)).toEqual(firstSeqs(10))
     }))
 
+  test('an encoded range is the listed one, as text, with the label', () =>
+    withStore(makeHome, async (store) => {
+      const odd = ['"quoted"\n\\', '\u2028', 'käse 🦜', 'a\nb']
+      await store.append(odd.map((text, i) => message('room', text, { at: 1_000 * i })))
+      await store.append([message('direct', 'x', { inbox: 'room' })])
+      const ranges = [
+        { after: 0, limit: 9 },
+        { after: 2, limit: 2 },
+        { after: 5, limit: 2 },
+        { before: 4, limit: 2 },
+        { before: 1, limit: 2 },
+      ]
+      for (const label of [null, { field: 'room', id: 'room' } as const])
+        for (const range of ranges) {
+          const listed = await store.list('room', range)
+          expect(await store.listEncoded('room', range, label)).toEqual({
+            firstSeq: listed[0]?.seq ?? 0,
+            events: listed.map((event) => encodeEvent(event, label)),
+          })
+        }
+      const inbox = await store.listEncoded('room', { after: 4, limit: 1 }, null)
+      expect(JSON.parse(inbox.events[0]!)).toMatchObject({ type: INBOX_ENTRY, seq: 5 })
+    }))
+
   test('an unknown timeline is an empty one', () =>
     withStore(makeHome, async (store) => {
       await store.append([message('known', 'x')])
       expect(await store.list('unknown', { after: 0, limit: 5 })).toEqual([])
       expect(await store.list('unknown', { before: 9, limit: 5 })).toEqual([])
+      const nothing = { firstSeq: 0, events: [] }
+      expect(await store.listEncoded('unknown', { after: 0, limit: 5 }, null)).toEqual(nothing)
       expect(await store.heads(['unknown', 'known', 'unknown'])).toEqual([0, 1, 0])
       expect(await store.heads([])).toEqual([])
     }))

@@ -3,6 +3,9 @@ import { expect, test } from 'bun:test'
 import type { Session } from '../../src/types.ts'
 import { ADA, BOB, firstSeqs, type MakeStoreHome, withStore } from './store-home.ts'
 
+/** More than any test makes. */
+const MANY = 1_000
+
 const session = (n: number, more: Partial<Session> = {}): Session => ({
   id: `s${n}`,
   userId: ADA,
@@ -17,8 +20,8 @@ const session = (n: number, more: Partial<Session> = {}): Session => ({
 export function testSessions(makeHome: MakeStoreHome): void {
   test('a session is found by its token’s hash, also after reopening', () =>
     withStore(makeHome, async (store, reopen) => {
-      await store.createSession(session(1))
-      await store.createSession(session(2, { userId: BOB, userAgent: '' }))
+      await store.createSession(session(1), MANY)
+      await store.createSession(session(2, { userId: BOB, userAgent: '' }), MANY)
       expect(await store.findSession('hash 1')).toEqual(session(1))
       expect(await store.findSession('hash 3')).toBeUndefined()
 
@@ -28,8 +31,8 @@ export function testSessions(makeHome: MakeStoreHome): void {
 
   test('a user’s sessions are listed newest first, without expired ones, up to the limit', () =>
     withStore(makeHome, async (store) => {
-      for (const n of [3, 1, 5, 2, 4]) await store.createSession(session(n))
-      await store.createSession(session(6, { userId: BOB }))
+      for (const n of [3, 1, 5, 2, 4]) await store.createSession(session(n), MANY)
+      await store.createSession(session(6, { userId: BOB }), MANY)
       const listed = async (now: number, limit: number) =>
         (await store.listSessions(ADA, now, limit)).map(({ createdAt }) => createdAt)
 
@@ -41,9 +44,33 @@ export function testSessions(makeHome: MakeStoreHome): void {
       expect(await store.listSessions('u-nobody', 0, 10)).toEqual([])
     }))
 
+  test('with a new session the oldest beyond the limit are deleted, in one step', () =>
+    withStore(makeHome, async (store) => {
+      await store.createSession(session(1, { userId: BOB }), 3)
+      for (const n of [3, 2, 4]) expect(await store.createSession(session(n), 3)).toEqual([])
+      expect(await store.createSession(session(5), 3)).toEqual(['s2'])
+      // The limit may have been lowered since.
+      expect((await store.createSession(session(6), 2)).sort()).toEqual(['s3', 's4'])
+      const left = await store.listSessions(ADA, 0, MANY)
+      expect(left.map(({ id }) => id)).toEqual(['s6', 's5'])
+      expect(await store.findSession('hash 1')).toBeDefined()
+    }))
+
+  test('expired sessions do not count as surplus, nor does the new one ever', () =>
+    withStore(makeHome, async (store) => {
+      await store.createSession(session(1, { createdAt: 50, expiresAt: 100 }), 1)
+      await store.createSession(session(2, { createdAt: 40 }), MANY)
+      // At 100 the first one has expired, so two is all there are.
+      expect(await store.createSession(session(3, { createdAt: 100 }), 2)).toEqual([])
+      // Begun in the same millisecond as the third, and sorted after it.
+      expect(await store.createSession(session(4, { createdAt: 100 }), 1)).toHaveLength(2)
+      const left = await store.listSessions(ADA, 100, MANY)
+      expect(left.map(({ id }) => id)).toEqual(['s4'])
+    }))
+
   test('a session is deleted by its owner only, once', () =>
     withStore(makeHome, async (store) => {
-      await store.createSession(session(1))
+      await store.createSession(session(1), MANY)
       expect(await store.deleteSession('s1', BOB)).toBeUndefined()
       expect(await store.findSession('hash 1')).toEqual(session(1))
       expect(await store.deleteSession('s1', ADA)).toEqual(session(1))
@@ -54,8 +81,8 @@ export function testSessions(makeHome: MakeStoreHome): void {
 
   test('using a session moves its times; one that is gone stays gone', () =>
     withStore(makeHome, async (store) => {
-      await store.createSession(session(1))
-      await store.createSession(session(2))
+      await store.createSession(session(1), MANY)
+      await store.createSession(session(2), MANY)
       await store.touchSession('s1', 500, 5_000)
       expect(await store.findSession('hash 1')).toEqual(
         session(1, { usedAt: 500, expiresAt: 5_000 }),
@@ -70,7 +97,7 @@ export function testSessions(makeHome: MakeStoreHome): void {
 
   test('expired sessions are deleted, a bounded number at a time', () =>
     withStore(makeHome, async (store) => {
-      for (const n of firstSeqs(10)) await store.createSession(session(n))
+      for (const n of firstSeqs(10)) await store.createSession(session(n), MANY)
       expect(await store.deleteExpiredSessions(1_000, 100)).toBe(0)
       expect(await store.deleteExpiredSessions(1_008, 5)).toBe(5)
       expect(await store.deleteExpiredSessions(1_008, 5)).toBe(3)

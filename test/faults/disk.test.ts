@@ -1,11 +1,6 @@
 /**
  * The disk fails: it is full, read-only, or loses a write. Nothing is acknowledged that is not
-<<<<<<< HEAD
- * kept, reading goes on, and posting comes back by itself, but for a failed fsync, which ends the
- * process.
-=======
  * kept, reading goes on, and posting comes back by itself; but a failed fsync ends the process.
->>>>>>> tests-core
  */
 import { afterAll, expect, test } from 'bun:test'
 import { rmSync, writeFileSync } from 'node:fs'

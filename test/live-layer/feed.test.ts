@@ -1,5 +1,6 @@
 /** The phases of a feed, one by one: backfill, cutover, live; and how each can end. */
 import { afterEach, expect, test } from 'bun:test'
+import type { Range } from '../../src/store/store.ts'
 import { failureOf, firstSeqs } from '../contracts/store-home.ts'
 import { within } from '../harness.ts'
 import { complaints, eventually, PaperReader, ROOM, seqsFormat, turn, World } from './world.ts'
@@ -248,4 +249,44 @@ test('one flush makes one frame for each format, however many read', async () =>
   await eventually(() => [...readers, other].every((one) => one.cursor === 4), 'all have all')
   expect(made).toBe(1)
   expect(world.opened).toEqual(new Set([ROOM]))
+})
+
+test('a backfill from the store leaves its newest page in the tail, within its limits', async () => {
+  const world = new World({ eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 })
+  world.commit(20)
+  const page = (range: Range) => world.hub.recent(ROOM, range)?.map(({ seq }) => seq)
+  expect(page({ before: 99, limit: 5 })).toBeUndefined()
+  const reader = await world.follow({ after: 0 })
+  await eventually(() => reader.isLive, 'it is live')
+  expect(reader.feed.timeline.tail.size).toBe(8)
+  expect(page({ before: 99, limit: 5 })).toEqual([16, 17, 18, 19, 20])
+  expect(page({ before: 16, limit: 3 })).toEqual([13, 14, 15])
+  expect(page({ before: 16, limit: 4 })).toBeUndefined()
+  expect(page({ after: 12, limit: 2 })).toEqual([13, 14])
+  expect(page({ after: 20, limit: 5 })).toEqual([])
+  expect(page({ after: 11, limit: 2 })).toBeUndefined()
+  const { reads } = world
+  const second = await world.follow({ after: 12 })
+  await eventually(() => second.isLive, 'the second is live')
+  expect([second.seqs.length, world.reads]).toEqual([8, reads])
+  reader.close()
+  second.close()
+  expect(page({ before: 99, limit: 5 })).toBeUndefined()
+})
+
+test('readers that missed the same share one read, and the same text', async () => {
+  const world = new World()
+  world.commit(150)
+  world.readTurns = 3
+  let made = 0
+  const format = seqsFormat('shared', () => (made += 1))
+  const first = await world.follow()
+  const { reads } = world
+  const all = await Promise.all(
+    firstSeqs(50).map(() => world.follow({ after: 20 }, new PaperReader(format))),
+  )
+  await eventually(() => all.every((reader) => reader.isLive), 'all are live')
+  for (const reader of all) expect(reader.seqs).toEqual(firstSeqs(150).slice(20))
+  expect([world.reads - reads, made]).toEqual([1, 1])
+  expect(first.seqs).toEqual([])
 })

@@ -120,7 +120,9 @@ test('a round writes a few milliseconds a turn', async () => {
   await turn()
   expect(served(crowd).length).toBeGreaterThan(first)
   expect(served(crowd).length).toBeLessThan(40)
+  expect(rooms.hub.isWriting).toBe(true)
   await eventually(() => served(crowd).length === 200, 'all are served')
+  expect(rooms.hub.isWriting).toBe(false)
 })
 
 test('a reader of many timelines gets all their news in one write', async () => {
@@ -143,26 +145,32 @@ test('what comes while a round is written waits for the next, together', async (
   for (const { writes } of crowd) expect(writes).toEqual([{ room: [1] }, { room: [2, 3, 4, 5, 6] }])
 })
 
-test('rounds are twice as far apart as the last one took, up to the longest tick', async () => {
-  for (const { tickMsMax, waitMs } of [
-    { tickMsMax: 1_000, waitMs: 100 },
-    { tickMsMax: 130, waitMs: 30 },
-    { tickMsMax: 90, waitMs: 0 },
-  ]) {
-    const rooms = new Rooms(tickMsMax)
-    const crowd = await rooms.crowd('room', 100 / WRITE_MS)
-    rooms.post('room')
-    await eventually(() => served(crowd).length === crowd.length, 'the first round is over')
-    await turn()
-    const startedAt = performance.now()
-    rooms.post('room')
-    const second = () => crowd.some(({ writes }) => writes.length === 2)
-    await eventually(second, 'the second one begins', 10_000_000)
-    const tookMs = performance.now() - startedAt
-    // The timer that waits is real: it may be late, and a millisecond early.
-    expect(tookMs).toBeGreaterThan(waitMs - 2)
-    if (waitMs === 0) expect(tookMs).toBeLessThan(25)
-  }
+/** How long the second round waits after a first one of 100 ms that gave each reader so many. */
+async function waitAfterRound(events: number, tickMsMax: number): Promise<number> {
+  const rooms = new Rooms(tickMsMax)
+  const crowd = await rooms.crowd('room', 100 / WRITE_MS)
+  rooms.post('room', events)
+  await eventually(() => served(crowd).length === crowd.length, 'the first round is over')
+  await turn()
+  const startedAt = performance.now()
+  rooms.post('room')
+  const second = () => crowd.some(({ writes }) => writes.length === 2)
+  await eventually(second, 'the second one begins', 10_000_000)
+  return performance.now() - startedAt
+}
+
+test('a lane waits after a round, for longer the more events went into a write', async () => {
+  // The timer that waits is real: it may be late, and a millisecond early.
+  expect(await waitAfterRound(50, 1_000)).toBeGreaterThan(49 - 2)
+  expect(await waitAfterRound(2, 1_000)).toBeGreaterThan(25 - 2)
+  expect(await waitAfterRound(2, 1_000)).toBeLessThan(45)
+  expect(await waitAfterRound(1, 1_000)).toBeLessThan(20)
+})
+
+test('and never past the longest tick', async () => {
+  expect(await waitAfterRound(50, 130)).toBeGreaterThan(30 - 2)
+  expect(await waitAfterRound(50, 130)).toBeLessThan(45)
+  expect(await waitAfterRound(50, 90)).toBeLessThan(20)
 })
 
 test('who unsubscribes in the middle of a round gets nothing more of that timeline', async () => {

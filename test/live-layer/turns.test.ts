@@ -10,8 +10,7 @@ import type { Slice } from '../../src/live/slice.ts'
 import { Turns } from '../../src/live/turns.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
-import type { Range, Store } from '../../src/store/store.ts'
-import type { StoredEvent } from '../../src/types.ts'
+import type { EncodedEvents, Range, Store } from '../../src/store/store.ts'
 import { until } from '../harness.ts'
 
 const FEEDS = 20
@@ -24,17 +23,15 @@ class Log {
   reading = 0
   readingMost = 0
 
-  async list(timeline: string, range: Range): Promise<StoredEvent[]> {
+  async listEncoded(_: string, range: Range): Promise<EncodedEvents> {
     this.reading += 1
     this.readingMost = Math.max(this.readingMost, this.reading)
     await new Promise((resolve) => setImmediate(resolve))
     this.reading -= 1
     const after = 'after' in range ? range.after : 0
     const count = Math.min(range.limit, EVENTS - after)
-    return Array.from({ length: count }, (_, i) => {
-      const seq = after + i + 1
-      return { timeline, seq, type: 'message', author: 'ada', at: 0, body: '{"text":"x"}' }
-    })
+    const events = Array.from({ length: count }, (_, i) => `{"seq":${after + i + 1}}`)
+    return { firstSeq: after + 1, events }
   }
 
   heads = async (timelines: readonly string[]) => timelines.map(() => EVENTS)

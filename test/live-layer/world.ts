@@ -3,6 +3,7 @@
  * rings when the test says so, readers that stall. Time passes in turns of the event loop.
  */
 import { expect } from 'bun:test'
+import { encodeEvent } from '../../src/events.ts'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
 import { Feed, type FeedStart } from '../../src/live/feed.ts'
 import type { Format } from '../../src/live/format.ts'
@@ -12,7 +13,7 @@ import type { Slice } from '../../src/live/slice.ts'
 import type { TailLimits } from '../../src/live/tail.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
-import type { Range, Store } from '../../src/store/store.ts'
+import type { EncodedEvents, Range, Store } from '../../src/store/store.ts'
 import type { Seq, StoredEvent } from '../../src/types.ts'
 import { firstSeqs } from '../contracts/store-home.ts'
 
@@ -46,7 +47,8 @@ export class World {
   constructor(tail: TailLimits = { eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 }) {
     const store = {
       epoch: 'E1',
-      list: (timeline: string, range: Range) => this.#read(() => this.#list(timeline, range)),
+      listEncoded: (timeline: string, range: Range) =>
+        this.#read(() => encoded(this.#list(timeline, range))),
       heads: (ids: string[]) =>
         this.#read(() => ids.map((id) => (id === ROOM ? this.log.length : 0))),
     } as unknown as Store
@@ -111,6 +113,10 @@ export class World {
     feed.run()
     return reader
   }
+}
+
+function encoded(events: readonly StoredEvent[]): EncodedEvents {
+  return { firstSeq: events[0]?.seq ?? 0, events: events.map((event) => encodeEvent(event)) }
 }
 
 /** Frames are lists of seqs, the texts checked on the way. */

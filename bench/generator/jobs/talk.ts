@@ -80,7 +80,7 @@ function lostBy(crowd: Crowd): number {
   return crowd.skipped + crowd.behind()
 }
 
-/** Waits until everybody has everything, or nobody can hope for it; `turn` is called every second. */
+/** Waits until everybody has everything, or nobody can hope for it; `turn` is called each second. */
 async function drain(
   crowd: Crowd,
   fromMs: number,
