@@ -197,7 +197,7 @@ function notesOf(alone: Measured, rush: RushFigures, bareRate: number): string[]
     `the town alone keeps ${amount(100 * (1 - free))} % of the core busy: on what that leaves, ` +
       `the bare loop would sign in ${amount(bareRate * free)} a second`,
     `all were in after ${amount(rush.seconds)} s, of which the town talked for ` +
-      `${amount(Math.min(rush.besideS, rush.seconds))} s; ${amount(rush.sentAway)} times somebody was ` +
-      'sent away for a while',
+      `${amount(Math.min(rush.besideS, rush.seconds))} s`,
+    `${amount(rush.sentAway)} times somebody was sent away for a while`,
   ]
 }
