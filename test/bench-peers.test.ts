@@ -3,14 +3,24 @@
  * one that is installed is really spoken to.
  */
 import { describe, expect, test } from 'bun:test'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import type { Dialect, Wire } from '../bench/generator/dialect.ts'
+import type { TalkJob, TalkResult } from '../bench/generator/job.ts'
 import { textOf } from '../bench/generator/texts.ts'
+import { generate } from '../bench/generator-process.ts'
 import { bestOf, climb } from '../bench/peers/ladder.ts'
+import { peers } from '../bench/peers/list.ts'
+import { measurePeers } from '../bench/peers/measure.ts'
 import { createDialect as createMosquitto } from '../bench/peers/mosquitto.ts'
 import { createDialect as createNats } from '../bench/peers/nats.ts'
-import { roomName } from '../bench/peers/peer.ts'
+import { type Peer, roomName } from '../bench/peers/peer.ts'
+import type { PeerProcess } from '../bench/peers/process.ts'
 import { Shape } from '../bench/peers/shape.ts'
+import { socketIo } from '../bench/peers/socket-io.ts'
+import type { Measured } from '../bench/record.ts'
 
 const TEXT_BYTES = 32
 const SETUP = { rooms: [roomName(0), roomName(1)], textBytes: TEXT_BYTES, tokens: [], options: {} }
@@ -113,3 +123,134 @@ describe('the ladder', () => {
     })
   })
 })
+
+describe('what a peer carried', () => {
+  const crowd = { scenario: 'town', connections: 100, rooms: 10, roomsEach: 2, textBytes: 32 }
+  const p99 = (ms: number) => ({ latencyMs: { p50: 1, p99: ms, max: ms } })
+
+  /** A peer that is said to do this at a number of posts a second; and how it was ended. */
+  async function measured(result: (postsPerSecond: number) => Partial<Measured>) {
+    let running = 0
+    const peer = {
+      title: 'a peer',
+      roomName,
+      start: async () => {
+        running += 1
+        return { stop: async () => void (running -= 1) }
+      },
+    } as unknown as Peer
+    const [row] = await measurePeers(crowd, [{ peer, version: '1.2' }], {
+      cores: undefined,
+      seconds: 1,
+      from: 20_000,
+      run: async ({ postsPerSecond }) =>
+        ({ load: `${postsPerSecond}`, lost: 0, ...result(postsPerSecond) }) as Measured,
+      note() {},
+    })
+    expect(running).toBe(0)
+    return row!
+  }
+
+  test('is the highest load that came whole and in time; the others are told', async () => {
+    const row = await measured((posts) => p99(posts > 2_500 ? 1_001 : 1_000))
+    // Twenty readers a room: 50,000 deliveries are 2,500 posts.
+    expect(row).toMatchObject({ load: '2500', version: '1.2' })
+    expect(row.notes).toEqual([
+      '20,000 deliveries/s carried: whole, p99 1,000 ms',
+      '50,000 deliveries/s carried: whole, p99 1,000 ms',
+      '100,000 deliveries/s not carried: whole, p99 1,001 ms',
+    ])
+  })
+
+  test('is not what it lost, nor what it failed under', async () => {
+    const lossy = await measured((posts) => ({ ...p99(1), lost: posts > 1_000 ? 3 : 0 }))
+    expect(lossy).toMatchObject({ load: '1000', lost: 0 })
+    expect(lossy.notes!.at(-1)).toBe('50,000 deliveries/s not carried: 3 not delivered, p99 1 ms')
+    const broken = await measured(() => {
+      throw new Error('out of memory')
+    })
+    expect(broken).toMatchObject({ subject: 'a peer', offeredPerSecond: 10_000 })
+    expect(broken.faults).toEqual(['it broke down: out of memory'])
+  })
+})
+
+const READERS = 20
+const ROOMS = 2
+const POSTS = 200
+
+/** Every peer that is here is started, joined, posted to, listened to, and ended. */
+describe('is spoken to, every delivery checked:', () => {
+  for (const peer of peers) {
+    const version = peer.find()
+    if (version === undefined) test.skip(`${peer.title} (missing: ${peer.install})`, () => {})
+    else test(`${peer.title} ${version}`, () => speakTo(peer))
+  }
+})
+
+test('a delivery that a peer loses is missed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-lossy-'))
+  const dialect = join(folder, 'lossy.ts')
+  // The third reader never sees its tenth frame: those before it are of the handshake or in order.
+  writeFileSync(
+    dialect,
+    `import { createDialect as create } from '${socketIo.dialect}'
+    export function createDialect(setup) {
+      const whole = create(setup)
+      let frames = 0
+      const received = (wire, ...frame) => {
+        if (wire.index === 2) frames += 1
+        if (wire.index !== 2 || frames !== 10) whole.received(wire, ...frame)
+      }
+      return { ...whole, received }
+    }`,
+  )
+  const server = await socketIo.start({ core: undefined, connections: READERS })
+  const job = { ...jobFor(socketIo, server), dialect, gapless: false }
+  const result = await generate<TalkResult>(job, { core: undefined }).finally(() => server.stop())
+  rmSync(folder, { recursive: true })
+  expect(result).toMatchObject({ posted: POSTS, lost: 1, twice: 0 })
+})
+
+async function speakTo(peer: Peer): Promise<void> {
+  const server = await peer.start({ core: undefined, connections: READERS })
+  const { pids, folder } = server
+  try {
+    const result = await generate<TalkResult>(jobFor(peer, server), { core: undefined })
+    expect(result).toMatchObject({ posted: POSTS, lost: 0, twice: 0, faults: [], faultCount: 0 })
+    expect(result.phases[0]!.groups[0]!.posts).toBe(POSTS)
+  } finally {
+    await server.stop()
+  }
+  expect(pids.filter(isRunning)).toEqual([])
+  expect(existsSync(folder)).toBe(false)
+}
+
+function jobFor(peer: Peer, { port }: PeerProcess): TalkJob {
+  return {
+    kind: 'talk',
+    port,
+    dialect: peer.dialect,
+    setup: { ...SETUP, rooms: [peer.roomName(0), peer.roomName(1)] },
+    crowd: [{ connections: READERS, from: 0, rooms: ROOMS, roomsEach: 1 }],
+    gapless: true,
+    senders: 'one a room',
+    phases: [
+      {
+        name: 'all',
+        warmUpS: 0,
+        seconds: 1,
+        schedules: [{ from: 0, rooms: ROOMS, postsPerSecond: POSTS }],
+        drainSMax: 10,
+      },
+    ],
+  }
+}
+
+/** What has ended may still stand in the table of processes until its parent asks for it. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s*[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}

@@ -163,7 +163,7 @@ export class Crowd implements Audience {
  * (some servers let a connection post to its first only), and the rest lie a stride apart: so all
  * rooms have as many members, and hardly two connections share all their rooms.
  */
-function roomsOf({ connections, from, rooms, roomsEach }: CrowdShape): number[][] {
+export function roomsOf({ connections, from, rooms, roomsEach }: CrowdShape): number[][] {
   const stride = strideOf(rooms, roomsEach)
   return Array.from({ length: connections }, (_, index) =>
     Array.from({ length: roomsEach }, (_, k) => from + ((index + k * stride) % rooms)),

@@ -9,22 +9,25 @@ const { i32, u64 } = FFIType
 const pointer = FFIType.ptr
 
 /** Sizes and results are narrower than libc's own: no call here moves more than 2 GiB. */
-const { symbols: libc } = dlopen('libc.so.6', {
-  socket: { args: [i32, i32, i32], returns: i32 },
-  bind: { args: [i32, pointer, i32], returns: i32 },
-  connect: { args: [i32, pointer, i32], returns: i32 },
-  setsockopt: { args: [i32, i32, i32, pointer, i32], returns: i32 },
-  getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },
-  recv: { args: [i32, pointer, u64, i32], returns: i32 },
-  send: { args: [i32, pointer, u64, i32], returns: i32 },
-  close: { args: [i32], returns: i32 },
-  epoll_create1: { args: [i32], returns: i32 },
-  epoll_ctl: { args: [i32, i32, i32, pointer], returns: i32 },
-  epoll_wait: { args: [i32, pointer, i32, i32], returns: i32 },
-  __errno_location: { args: [], returns: pointer },
-})
+function openLibc() {
+  return dlopen('libc.so.6', {
+    socket: { args: [i32, i32, i32], returns: i32 },
+    bind: { args: [i32, pointer, i32], returns: i32 },
+    connect: { args: [i32, pointer, i32], returns: i32 },
+    setsockopt: { args: [i32, i32, i32, pointer, i32], returns: i32 },
+    getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },
+    recv: { args: [i32, pointer, u64, i32], returns: i32 },
+    send: { args: [i32, pointer, u64, i32], returns: i32 },
+    close: { args: [i32], returns: i32 },
+    epoll_create1: { args: [i32], returns: i32 },
+    epoll_ctl: { args: [i32, i32, i32, pointer], returns: i32 },
+    epoll_wait: { args: [i32, pointer, i32, i32], returns: i32 },
+    __errno_location: { args: [], returns: pointer },
+  }).symbols
+}
 
-export { libc }
+/** Elsewhere nothing is there to call; what only cuts and encodes can be loaded all the same. */
+export const libc = process.platform === 'linux' ? openLibc() : ({} as ReturnType<typeof openLibc>)
 
 const AF_INET = 2
 const SOCK_STREAM = 1
@@ -43,11 +46,9 @@ const EINTR = 4
 const EAGAIN = 11
 const EINPROGRESS = 115
 
-const errnoAt = libc.__errno_location() as Pointer
-
 /** Of the call before; nothing else of ours may stand between. */
 export function errno(): number {
-  return read.i32(errnoAt)
+  return read.i32(libc.__errno_location() as Pointer)
 }
 
 /** True if the call before failed only because it would have had to wait. */

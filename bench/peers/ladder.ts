@@ -6,6 +6,7 @@
 /** Deliveries a second that are offered, from the least. */
 export const LADDER: readonly number[] = [
   10_000, 20_000, 50_000, 100_000, 150_000, 200_000, 300_000, 500_000, 1_000_000, 2_000_000,
+  5_000_000, 10_000_000,
 ]
 
 export interface Rung<T> {

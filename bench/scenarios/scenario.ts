@@ -34,6 +34,11 @@ export function atLeast(text: string, limit: number, value: number, unit: string
   return { ...goal(text, '≥', limit, value, unit), met: value >= limit }
 }
 
+/** A goal that only nothing reaches. */
+export function noneOf(text: string, count: number): Goal {
+  return { text, goal: 'none', value: count === 0 ? 'none' : amount(count), met: count === 0 }
+}
+
 function goal(text: string, sign: string, limit: number, value: number, unit: string) {
   return {
     text,

@@ -6,7 +6,7 @@ import type { PeerCrowd } from '../peers/measure.ts'
 import type { Goal, Measured } from '../record.ts'
 import { measurePeersUnder } from './peers.ts'
 import { ratioGoals } from './ratio.ts'
-import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
+import { amount, atLeast, atMost, type BenchContext, noneOf, type Scenario } from './scenario.ts'
 import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
 import type { Talk, TalkPhase } from './talk.ts'
 
@@ -117,7 +117,7 @@ function steadyGoals({ perSecond = 0, offeredPerSecond = 0, latencyMs, lost = 0 
   return [
     atLeast('deliveries a second', DELIVERED_MIN * offeredPerSecond, perSecond, ''),
     atMost('p99 of a delivery', P99_MS_MAX, latencyMs?.p99 ?? Number.POSITIVE_INFINITY, 'ms'),
-    atMost('deliveries lost', 0, lost, ''),
+    noneOf('deliveries lost', lost),
   ]
 }
 
@@ -136,7 +136,7 @@ function burstRow(row: Measured): Measured {
     goals: [
       atMost('time until the burst is drained', BURST_S_MAX, drainedS, 's'),
       atMost('memory at its height', RSS_MB_MAX, (rssMiB * 2 ** 20) / 1e6, 'MB'),
-      atMost('deliveries lost', 0, lost, ''),
+      noneOf('deliveries lost', lost),
     ],
   }
 }

@@ -3,7 +3,7 @@ import type { PeerCrowd } from '../peers/measure.ts'
 import type { Goal, Measured } from '../record.ts'
 import { measurePeersUnder } from './peers.ts'
 import { ratioGoals } from './ratio.ts'
-import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
+import { amount, atLeast, atMost, type BenchContext, noneOf, type Scenario } from './scenario.ts'
 import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
 import type { Talk, TalkPhase } from './talk.ts'
 
@@ -85,7 +85,7 @@ function goalsOf(row: Measured, limit: readonly Measured[]): Goal[] {
   const { offeredPerSecond = 0, perSecond = 0, latencyMs, lost = 0, rssMiB = 0 } = row
   const { p50, p99 } = latencyMs!
   const isLoad = (posts: number) => offeredPerSecond === posts * READERS
-  const whole = atMost('deliveries lost', 0, lost, '')
+  const whole = noneOf('deliveries lost', lost)
   const ratios = ratioGoals(row, limit)
   if (isLoad(LIGHT.posts))
     return [

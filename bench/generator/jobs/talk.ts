@@ -80,7 +80,7 @@ function lostBy(crowd: Crowd): number {
   return crowd.skipped + crowd.behind()
 }
 
-/** Waits until everybody has everything, or nobody can hope for it; `turn` is called each second. */
+/** Waits until all have everything, or nobody can hope for it; `turn` is called every second. */
 async function drain(
   crowd: Crowd,
   fromMs: number,
