@@ -4,7 +4,8 @@
 
 /** Enough that no single session is special; each costs two password hashes. */
 const USERS = 8
-const PASSWORD = 'correct horse battery staple'
+/** Of everyone who is signed up here. */
+export const PASSWORD = 'correct horse battery staple'
 
 /** Signs up users and returns their tokens. */
 export function signUpUsers(url: string, count = USERS): Promise<string[]> {

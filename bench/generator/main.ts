@@ -7,6 +7,7 @@ import type { CreateDialect } from './dialect.ts'
 import type { Line } from './job.ts'
 import { pages } from './jobs/pages.ts'
 import { posts } from './jobs/posts.ts'
+import { signIns } from './jobs/sign-ins.ts'
 import { talk } from './jobs/talk.ts'
 import { Loop } from './loop.ts'
 
@@ -22,7 +23,7 @@ export interface JobContext {
 type RunJob = (job: any, context: JobContext) => Promise<unknown>
 
 /** By the job's `kind`. */
-const jobs: Record<string, RunJob> = { pages, posts, talk }
+const jobs: Record<string, RunJob> = { pages, posts, 'sign-ins': signIns, talk }
 
 const STDOUT = 1
 

@@ -1,10 +1,11 @@
 /** The scenarios, in the order they are measured in. */
 import { ledger } from './ledger.ts'
+import { monday } from './monday.ts'
 import type { Scenario } from './scenario.ts'
 import { stadium } from './stadium.ts'
 import { town } from './town.ts'
 
-export const scenarios: readonly Scenario[] = [town, stadium, ledger]
+export const scenarios: readonly Scenario[] = [town, stadium, ledger, monday]
 
 /** Those of these names, or all without any. Throws on a name that is none. */
 export function findScenarios(names: readonly string[]): readonly Scenario[] {
