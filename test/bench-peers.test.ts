@@ -141,11 +141,10 @@ describe('what a peer carried', () => {
     } as unknown as Peer
     const [row] = await measurePeers(crowd, [{ peer, version: '1.2' }], {
       cores: undefined,
-      seconds: 1,
+      loads: [10_000, 20_000, 50_000, 100_000],
       from: 20_000,
       run: async ({ postsPerSecond }) =>
         ({ load: `${postsPerSecond}`, lost: 0, ...result(postsPerSecond) }) as Measured,
-      note() {},
     })
     expect(running).toBe(0)
     return row!
