@@ -129,12 +129,16 @@ describe('what a peer carried', () => {
   const p99 = (ms: number) => ({ latencyMs: { p50: 1, p99: ms, max: ms } })
 
   /** A peer that is said to do this at a number of posts a second; and how it was ended. */
-  async function measured(result: (postsPerSecond: number) => Partial<Measured>) {
+  async function measured(
+    result: (postsPerSecond: number) => Partial<Measured>,
+    startFails = false,
+  ) {
     let running = 0
     const peer = {
       title: 'a peer',
       roomName,
       start: async () => {
+        if (startFails) throw new Error('no such library')
         running += 1
         return { stop: async () => void (running -= 1) }
       },
@@ -170,6 +174,8 @@ describe('what a peer carried', () => {
     })
     expect(broken).toMatchObject({ subject: 'a peer', offeredPerSecond: 10_000 })
     expect(broken.faults).toEqual(['it broke down: out of memory'])
+    const absent = await measured(() => ({}), true)
+    expect(absent.faults).toEqual(['it broke down: no such library'])
   })
 })
 

@@ -59,7 +59,7 @@ export async function measurePeers(
   return measured
 }
 
-/** A server of its own for each load. A peer that breaks down under one does not carry it. */
+/** A server of its own for each load. A peer that does not start, or breaks down, carries nothing. */
 async function attempt(
   peer: Peer,
   crowd: PeerCrowd,
@@ -69,14 +69,15 @@ async function attempt(
   const { connections, rooms, roomsEach } = crowd
   const postsPerSecond = (offered * rooms) / (connections * roomsEach)
   const roomNames = Array.from({ length: rooms }, (_, room) => peer.roomName(room))
-  const server = await peer.start({ core: cores?.server, connections })
+  let server: PeerProcess | undefined
   try {
+    server = await peer.start({ core: cores?.server, connections })
     const result = await run({ peer, server, crowd, roomNames, postsPerSecond })
     return { result, carried: isCarried(result) }
   } catch (error) {
     return { result: brokenDown(peer, crowd, offered, error as Error), carried: false }
   } finally {
-    await server.stop()
+    await server?.stop()
   }
 }
 
