@@ -59,7 +59,7 @@ export async function measurePeers(
   return measured
 }
 
-/** A server of its own for each load. A peer that does not start, or breaks down, carries nothing. */
+/** A server of its own for each load. A peer that does not start or breaks down carries nothing. */
 async function attempt(
   peer: Peer,
   crowd: PeerCrowd,
@@ -107,7 +107,8 @@ function told({ offered, carried, result }: Rung<Measured>): string {
     ...(lost > 0 ? [`${amount(lost)} not delivered`] : []),
     ...(lost === 0 && latencyMs ? [`whole, p99 ${amount(latencyMs.p99)} ms`] : []),
   ]
-  return `${amount(offered)} deliveries/s ${carried ? 'carried' : 'not carried'}: ${what.join(', ')}`
+  const verdict = carried ? 'carried' : 'not carried'
+  return `${amount(offered)} deliveries/s ${verdict}: ${what.join(', ')}`
 }
 
 function amount(value: number): string {
