@@ -5,12 +5,13 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Cores } from './machine.ts'
+import { treesOf } from './process-tree.ts'
 
 /** Fixed on Linux, whatever the kernel's own tick. */
 const TICKS_PER_S = 100
 
 export interface ProcessUsage {
-  /** Of all its threads, user and system, since it started. */
+  /** Of all its threads, user and system, since it started, and of its children that have ended. */
   cpuSeconds: number
   /** Resident memory. What the kernel keeps for sockets is not in it. */
   rssBytes: number
@@ -29,10 +30,13 @@ export function readUsage(pid: number): ProcessUsage {
   }
 }
 
-/** `utime` and `stime`; the second field, the name, may itself hold blanks and brackets. */
+/**
+ * `utime`, `stime`, `cutime` and `cstime`; the second field, the name, may itself hold blanks and
+ * brackets.
+ */
 export function parseStat(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_S
 }
 
 export function parseStatus(status: string): number {
@@ -67,7 +71,7 @@ export interface Used {
 
 /** Whose use is counted. */
 export interface Parties {
-  /** All processes of the server. */
+  /** The server's processes; what they started is counted, too. */
   servers: readonly number[]
   generator: number
   cores: Cores | undefined
@@ -93,11 +97,12 @@ export function startUsage({ servers, generator, cores }: Parties): () => Used {
 }
 
 function readCpuS(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + readUsage(pid).cpuSeconds, 0)
+  return treesOf(pids).reduce((sum, pid) => sum + readUsage(pid).cpuSeconds, 0)
 }
 
+/** Of these processes and of all that they started. */
 export function readRssBytes(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + readUsage(pid).rssBytes, 0)
+  return treesOf(pids).reduce((sum, pid) => sum + readUsage(pid).rssBytes, 0)
 }
 
 /** Handshakes the kernel has dropped since it started, for the listening queue was full. */

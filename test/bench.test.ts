@@ -259,8 +259,8 @@ describe('figures', () => {
   })
 
   test('CPU time and memory are read from the system’s own words', () => {
-    const stat = '77 (bun (x) y) S 1 77 77 0 -1 4194304 9 0 0 0 250 125 0 0 20 0 9 0 1 2 3'
-    expect(parseStat(stat)).toBe(3.75)
+    const stat = '77 (bun (x) y) S 1 77 77 0 -1 4194304 9 0 0 0 250 125 40 10 20 0 9 0 1 2 3'
+    expect(parseStat(stat)).toBe(4.25)
     expect(parseStatus('VmHWM:\t 900 kB\nVmRSS:\t  512 kB\n')).toBe(524_288)
     expect(parsePs('  512 01:02:03\n')).toEqual({ rssBytes: 524_288, cpuSeconds: 3_723 })
     expect(parsePs('  1 2-00:01:30.50')).toEqual({ rssBytes: 1_024, cpuSeconds: 172_890.5 })

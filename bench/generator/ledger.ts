@@ -1,7 +1,7 @@
 /**
- * What is kept of acknowledged posts, and what must be true of them: in each room every seq is given
- * once, none is left out, and each connection gets rising ones. The rooms are new and nobody else
- * posts there.
+ * What is kept of acknowledged posts, and what must be true of them: in each room every seq is
+ * given once, none is left out, and each connection gets rising ones. The rooms are new and nobody
+ * else posts there.
  */
 import { type Faults, SeqSet } from '../stats.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Pages of a room's history, and whether they are what was asked for: contiguous seqs, each with the
- * text that was seeded for it. A page that is known already is compared byte by byte.
+ * Pages of a room's history, and whether they are what was asked for: contiguous seqs, each with
+ * the text that was seeded for it. A page that is known already is compared byte by byte.
  */
 import { textOf } from './texts.ts'
 

@@ -2,12 +2,13 @@
  * A peer's processes: started pinned, in a scratch folder of their own, on a free port; counted
  * together; ended together.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Subprocess, spawn } from 'bun'
 import { pinned } from '../machine.ts'
+import { treesOf } from '../process-tree.ts'
 
 const START_MS_MAX = 30_000
 const STOP_MS_MAX = 5_000
@@ -71,7 +72,7 @@ export class PeerProcess {
 
   /** Of all its processes that run now, the first one first. */
   get pids(): number[] {
-    return treeOf(this.#process.pid)
+    return treesOf([this.#process.pid])
   }
 
   /** What it said last. */
@@ -134,24 +135,6 @@ export function packageVersion(name: string): string | undefined {
   const path = join(import.meta.dir, '../../node_modules', name, 'package.json')
   if (!existsSync(path)) return undefined
   return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
-}
-
-/** A process and all that it started, and so on; by their parents in `/proc`. */
-function treeOf(root: number): number[] {
-  const parents = new Map<number, number>()
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8')
-      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
-    } catch {
-      // It ended while the others were looked at.
-    }
-  }
-  const pids = [root].filter((pid) => parents.has(pid))
-  for (const pid of pids)
-    for (const [child, parent] of parents) if (parent === pid) pids.push(child)
-  return pids
 }
 
 function killAll(pids: readonly number[]): void {

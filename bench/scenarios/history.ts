@@ -71,7 +71,6 @@ function jobOf(
     textBytes: TEXT_BYTES,
     pageSize: PAGE_SIZE,
     connections: CONNECTIONS,
-    inFlight: 1,
     seconds: quick ? SECONDS.quick : SECONDS.full,
   }
 }

@@ -49,7 +49,7 @@ function record(result: LoadResult, used: Used | undefined) {
   const more = faultCount - faults.length
   return {
     count,
-    perSecond: count / seconds,
+    perSecond: seconds > 0 ? count / seconds : 0,
     latencyMs,
     series,
     receivedBytes,
@@ -66,7 +66,7 @@ function costOf(count: number, used: Used) {
   return {
     serverCores: used.serverCpuS / used.seconds,
     generatorCores: used.generatorCpuS / used.seconds,
-    perCpuSecond: count / used.serverCpuS,
+    ...(count > 0 && { perCpuSecond: count / used.serverCpuS }),
     disturbed: used.disturbed,
   }
 }

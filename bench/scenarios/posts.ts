@@ -13,6 +13,7 @@ const ROOMS = 100
 const TEXT_BYTES = 128
 const WARM_UP_S = 2
 const SECONDS = { quick: 4, full: 15 }
+const FINISH_S = 15
 
 /** One kind of load. */
 interface PostsLoad {
@@ -79,6 +80,7 @@ async function measureOnce(
       ...(postsPerSecond !== undefined && { postsPerSecond }),
       warmUpS: WARM_UP_S,
       seconds: quick ? SECONDS.quick : SECONDS.full,
+      finishS: FINISH_S,
     }
     const { measured, result } = await measureLoad<PostsResult>(
       {

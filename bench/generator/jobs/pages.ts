@@ -1,6 +1,7 @@
-/** *pages*: history over HTTP, with a fixed number of requests in flight on each connection. */
+/** *pages*: history over HTTP, with one request in flight on each connection. */
 import { Faults } from '../../stats.ts'
 import { encodeRequest, HttpClient, type Response } from '../http.ts'
+import type { Loop } from '../loop.ts'
 import type { JobContext } from '../main.ts'
 import { Openings } from '../openings.ts'
 import { type PageCheck, Pages } from '../pages.ts'
@@ -20,8 +21,6 @@ export interface PagesJob {
   /** Of one room after the other, or of any room at any place. */
   which: 'newest' | 'random'
   connections: number
-  /** Requests sent on each connection before their answers have come. */
-  inFlight: number
   warmUpS: number
   seconds: number
 }
@@ -62,7 +61,7 @@ class PagesLoad {
     this.pages = new Pages(job.textBytes)
     const next = job.which === 'newest' ? newestInTurn(job) : anywhere(job)
     this.#openings = new Openings(job.connections, () => {
-      this.#readers.push(new PageReader(this, loop, job, next))
+      this.#readers.push(new PageReader(this, loop, job.port, next))
     })
   }
 
@@ -71,7 +70,7 @@ class PagesLoad {
   }
 
   start(): void {
-    for (const reader of this.#readers) reader.start()
+    for (const reader of this.#readers) reader.ask()
   }
 
   opened(): void {
@@ -96,18 +95,15 @@ class PageReader {
   readonly #load: PagesLoad
   readonly #next: () => Asked
   readonly #client: HttpClient
-  readonly #inFlight: number
-  /** What was asked for and when; the answers come in this order. */
-  readonly #asked: Asked[] = []
-  readonly #askedAt: number[] = []
+  #asked: Asked | undefined
+  #askedAt = 0
 
-  constructor(load: PagesLoad, loop: JobContext['loop'], job: PagesJob, next: () => Asked) {
+  constructor(load: PagesLoad, loop: Loop, port: number, next: () => Asked) {
     this.#load = load
     this.#next = next
-    this.#inFlight = job.inFlight
     this.#client = new HttpClient(
       loop,
-      { source: '127.0.0.1', port: job.port },
+      { source: '127.0.0.1', port },
       {
         connected: () => load.opened(),
         answered: (response) => this.#answered(response),
@@ -116,30 +112,25 @@ class PageReader {
     )
   }
 
-  start(): void {
-    for (let i = 0; i < this.#inFlight; i++) this.#ask()
+  ask(): void {
+    this.#asked = this.#next()
+    this.#askedAt = performance.now()
+    this.#client.send(this.#asked.request)
   }
 
   close(): void {
     this.#client.close()
   }
 
-  #ask(): void {
-    const asked = this.#next()
-    this.#asked.push(asked)
-    this.#askedAt.push(performance.now())
-    this.#client.send(asked.request)
-  }
-
   #answered({ status, bytes, bodyStart, bodyEnd }: Response): void {
-    const asked = this.#asked.shift()
+    const asked = this.#asked
     if (asked === undefined) throw new Error('an answer to nothing')
+    this.#asked = undefined
     if (status !== OK)
       throw new Error(`${status} instead of 200: ${bytes.toString('utf8', bodyStart, bodyEnd)}`)
     this.#load.pages.check(asked, bytes, bodyStart, bodyEnd)
-    const askedAt = this.#askedAt.shift()!
-    this.#load.tally.answered(performance.now() - askedAt, askedAt)
-    this.#ask()
+    this.#load.tally.answered(performance.now() - this.#askedAt, this.#askedAt)
+    this.ask()
   }
 }
 

@@ -25,6 +25,8 @@ export interface PostsJob {
   postsPerSecond?: number
   warmUpS: number
   seconds: number
+  /** After the last post was sent, the last acknowledgement must come within this time. */
+  finishS: number
 }
 
 /**
@@ -38,8 +40,6 @@ export interface PostsResult extends TallyResult {
   faultCount: number
 }
 
-/** After the last post was sent, the last acknowledgement must come within this time. */
-const FINISH_MS_MAX = 15_000
 const STEP_MS = 5
 /** The loop sleeps by whole milliseconds; less would only wake it without a post to send. */
 const PACE_MS = 1
@@ -56,7 +56,7 @@ export async function posts(job: PostsJob, context: JobContext): Promise<PostsRe
   await load.tally.measure(context, { phase: 'posts', seconds: job.seconds, isBroken })
   const receivedBytes = received.bytes - bytesBefore
   end()
-  const acknowledged = await load.finish()
+  const acknowledged = await load.finish(job.finishS)
   const { count, texts } = load.faults
   return { ...load.tally.result(), acknowledged, receivedBytes, faults: texts, faultCount: count }
 }
@@ -154,8 +154,8 @@ class PostsLoad implements PostDesk {
   }
 
   /** Waits for what is in flight. Returns how many were acknowledged in each room. */
-  async finish(): Promise<number[]> {
-    const deadline = performance.now() + FINISH_MS_MAX
+  async finish(withinS: number): Promise<number[]> {
+    const deadline = performance.now() + withinS * 1_000
     const inFlight = () => this.#posters.reduce((sum, poster) => sum + poster.inFlight, 0)
     while (inFlight() > 0 && this.faults.count === 0 && performance.now() < deadline)
       await this.loop.sleep(STEP_MS)
