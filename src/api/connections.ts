@@ -152,10 +152,11 @@ export class Connections {
 
   #sweep(): void {
     const now = this.#clock.monotonicMs()
+    const isLive = this.#sessions.liveAt(this.#clock.now())
     for (const turn of this.#turns)
       for (const connection of turn) {
         const { viewer } = connection
-        if (viewer && !this.#sessions.isLive(viewer)) connection.end('signed_out')
+        if (viewer && !isLive(viewer)) connection.end('signed_out')
         connection.sweep(now)
       }
   }

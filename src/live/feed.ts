@@ -109,7 +109,6 @@ export class Feed {
     this.#again = again
     this.#told = again
     reader.addFeed(this)
-    hub.began(timeline)
   }
 
   /** Characters published since it stopped being live and not yet given to it; else 0. */
@@ -180,6 +179,5 @@ export class Feed {
   #end(): void {
     this.#closed = true
     this.reader.removeFeed(this)
-    this.#hub.ended(this.timeline)
   }
 }

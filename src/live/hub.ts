@@ -23,6 +23,12 @@ const READ_EVENTS = 200
 const TAIL_EVENTS = 512
 /** Slices of one read that are kept for others who missed the same. */
 const READ_SLICES_SHARED = 8
+/**
+ * How long slices are remembered for others who come for the same, and how many in all timelines:
+ * some ten megabytes of text as chat usually is, a hundred at the worst.
+ */
+const SHARED_MS = 2_000
+const SHARED_SLICES_MAX = 2_000
 /** Wait before a hole that could not be read is tried again. */
 const REFILL_MS = 1_000
 /** Timelines with more readers than this have a lane of their own. */
@@ -49,6 +55,9 @@ export class Hub {
   readonly #budget: TailBudget
   readonly #narrow: Lane
   readonly #wide: Lane
+  /** Timelines with slices to share, and how many these have been. */
+  readonly #sharing = new Set<LiveTimeline>()
+  #shared = 0
   /** Where trimming for the common budget goes on. */
   #trimming: Iterator<LiveTimeline> | undefined
 
@@ -240,8 +249,22 @@ export class Hub {
     const shared = timeline.findShared(cursor)
     if (shared !== undefined) return shared
     const [slice] = cut(timeline, timeline.tail.after(cursor, TAIL_EVENTS) ?? [])
-    if (slice !== undefined) timeline.share(slice)
+    if (slice !== undefined) this.#share(timeline, [slice])
     return slice
+  }
+
+  #share(timeline: LiveTimeline, slices: readonly Slice[]): void {
+    if (this.#shared >= SHARED_SLICES_MAX) this.#forgetShared()
+    if (this.#shared === 0) setTimeout(this.#forgetShared, SHARED_MS).unref()
+    this.#sharing.add(timeline)
+    this.#shared += slices.length
+    for (const slice of slices) timeline.share(slice)
+  }
+
+  readonly #forgetShared = (): void => {
+    for (const timeline of this.#sharing) timeline.forgetShared()
+    this.#sharing.clear()
+    this.#shared = 0
   }
 
   /**
@@ -265,7 +288,7 @@ export class Hub {
     const slices = cut(timeline, events)
     const [first] = slices
     if (first === undefined) throw new Error(`events after ${cursor} are missing`)
-    for (const slice of slices.slice(0, READ_SLICES_SHARED)) timeline.share(slice)
+    this.#share(timeline, slices.slice(0, READ_SLICES_SHARED))
     this.#keep(timeline, events)
     return first
   }
@@ -281,16 +304,6 @@ export class Hub {
     const range = { after, limit }
     const { firstSeq, events } = await this.#options.store.listEncoded(id, range, null)
     return events.map((json, i) => ({ timeline: id, seq: firstSeq + i, json }))
-  }
-
-  /** A feed of the timeline begins, or ends. */
-  began(timeline: LiveTimeline): void {
-    timeline.feeds += 1
-  }
-
-  ended(timeline: LiveTimeline): void {
-    timeline.feeds -= 1
-    if (timeline.feeds === 0) timeline.forgetShared()
   }
 
   /** After a round: keeps this tail within its limits, and all of them within theirs. */

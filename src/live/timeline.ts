@@ -39,8 +39,6 @@ export class LiveTimeline {
    * ended, and readers that have fallen behind; a round skips both.
    */
   readers: Reader[] = []
-  /** How many feeds there are: readers that are not live yet, or not any more. */
-  feeds = 0
   /** Feeds past `flushed`, waiting for the next round to become live. */
   joining: Feed[] = []
   /** Pages being read from the store, by the seq they begin after: one read serves all who wait. */
@@ -64,9 +62,8 @@ export class LiveTimeline {
     this.#shared.push(slice)
   }
 
-  /** Nobody catches up any more: the memory is better spent elsewhere. */
   forgetShared(): void {
-    if (this.#shared.length > 0) this.#shared = []
+    this.#shared = []
   }
 
   /**
