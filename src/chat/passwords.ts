@@ -1,6 +1,6 @@
 /**
  * Password hashing: argon2id as OWASP advises (19 MiB, 2 passes, 1 lane), some 10 ms of CPU each.
- * It runs in a few child processes of the lowest priority behind a bounded queue, so that a rush of
+ * It runs in a few child processes of a low priority behind a bounded queue, so that a rush of
  * sign-ins slows sign-ins, not chat.
  */
 import { availableParallelism } from 'node:os'

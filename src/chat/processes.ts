@@ -1,5 +1,5 @@
 /**
- * Child processes for jobs that take a core for milliseconds. They have the lowest priority: they
+ * Child processes for jobs that take a core for milliseconds. They have a low priority: they
  * run while nobody else wants the core, and give it back as soon as a message comes in.
  *
  * 1. A job waits in line until a child has room for it. Children are started when there is work for
@@ -157,7 +157,7 @@ export class Processes<Job, Result> {
    * priority for each thread, and those that are started later inherit it.
    */
   #lowerPriority(pid: number): void {
-    const { log, lowerPriority = toLowest } = this.#options
+    const { log, lowerPriority = lower } = this.#options
     try {
       lowerPriority(pid)
     } catch (error) {
@@ -225,6 +225,7 @@ function launch(script: URL, purpose: string): ChildProcess {
   return spawn(process.execPath, [fileURLToPath(script), purpose], { stdio })
 }
 
-function toLowest(pid: number): void {
-  setPriority(pid, constants.priority.PRIORITY_LOW)
+/** Nice 10: a tenth of a core that all else wants, too. At 19 it would be a hundredth. */
+function lower(pid: number): void {
+  setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
 }

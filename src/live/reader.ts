@@ -59,6 +59,7 @@ export abstract class Reader {
    * more characters behind than that. A burst may put anyone behind for a moment.
    */
   staysBehind(charsMax: number): boolean {
+    if (this.#feeds === undefined && !this.#wasFarBehind) return false
     const before = this.#wasFarBehind
     this.#wasFarBehind = this.#feeds?.some((feed) => feed.behindChars > charsMax) ?? false
     return before && this.#wasFarBehind
