@@ -85,6 +85,13 @@ export class ServerProcess {
     if (errors !== '') throw new Error(`the server complained: ${errors.slice(0, 1_000)}`)
   }
 
+  /** `kill -9`. Its data stay if the folder is the caller's. */
+  async kill(): Promise<void> {
+    process.removeListener('exit', this.#abandon)
+    this.#abandon()
+    await this.#process.exited
+  }
+
   /** Leaves neither a process nor data behind, even if the run is broken off. */
   readonly #abandon = (): void => {
     this.#process.kill('SIGKILL')

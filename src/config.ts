@@ -185,6 +185,12 @@ export const settings = {
     2 ** 40,
     'Their bytes, for all live timelines together; past it each has an equal share.',
   ),
+  idleTimelinesMax: integer(
+    10_000,
+    0,
+    1e7,
+    'Timelines whose recent events stay in memory though nobody follows them.',
+  ),
   tickMsMax: integer(
     200,
     0,

@@ -129,23 +129,26 @@ describe('what a peer carried', () => {
   const p99 = (ms: number) => ({ latencyMs: { p50: 1, p99: ms, max: ms } })
 
   /** A peer that is said to do this at a number of posts a second; and how it was ended. */
-  async function measured(result: (postsPerSecond: number) => Partial<Measured>) {
+  async function measured(
+    result: (postsPerSecond: number) => Partial<Measured>,
+    startFails = false,
+  ) {
     let running = 0
     const peer = {
       title: 'a peer',
       roomName,
       start: async () => {
+        if (startFails) throw new Error('no such library')
         running += 1
         return { stop: async () => void (running -= 1) }
       },
     } as unknown as Peer
     const [row] = await measurePeers(crowd, [{ peer, version: '1.2' }], {
       cores: undefined,
-      seconds: 1,
+      loads: [10_000, 20_000, 50_000, 100_000],
       from: 20_000,
       run: async ({ postsPerSecond }) =>
         ({ load: `${postsPerSecond}`, lost: 0, ...result(postsPerSecond) }) as Measured,
-      note() {},
     })
     expect(running).toBe(0)
     return row!
@@ -165,12 +168,14 @@ describe('what a peer carried', () => {
   test('is not what it lost, nor what it failed under', async () => {
     const lossy = await measured((posts) => ({ ...p99(1), lost: posts > 1_000 ? 3 : 0 }))
     expect(lossy).toMatchObject({ load: '1000', lost: 0 })
-    expect(lossy.notes!.at(-1)).toBe('50,000 deliveries/s not carried: 3 not delivered, p99 1 ms')
+    expect(lossy.notes!.at(-1)).toBe('50,000 deliveries/s not carried: 3 not delivered')
     const broken = await measured(() => {
       throw new Error('out of memory')
     })
     expect(broken).toMatchObject({ subject: 'a peer', offeredPerSecond: 10_000 })
     expect(broken.faults).toEqual(['it broke down: out of memory'])
+    const absent = await measured(() => ({}), true)
+    expect(absent.faults).toEqual(['it broke down: no such library'])
   })
 })
 

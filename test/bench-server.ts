@@ -35,10 +35,21 @@ export interface Plant {
   acknowledged?(seq: number): number[]
   /** How many seqs the post takes. */
   seqs?: number
+  /** The post that goes wrong, in order of arrival. */
+  at?: number
+  /** What a reader that comes back is given of what it missed. */
+  backfill?(missed: PlantedEvent[]): PlantedEvent[]
+  /** Instead of a connection, counted from 1: the whole answer to its upgrade. */
+  upgrade?(connection: number): string | undefined
+  /** Instead of a subscription, counted from 1: whether the server is too busy for it. */
+  busy?(subscription: number): boolean
+  /** Whether a cursor is honoured. */
+  recovered?: boolean
 }
 
 interface Room {
   head: number
+  events: PlantedEvent[]
   readers: ((frame: object) => void)[]
 }
 
@@ -47,6 +58,8 @@ export class PlantedServer {
   readonly #rooms = new Map<string, Room>()
   readonly #plant: Plant
   #posts = 0
+  #connections = 0
+  #subscriptions = 0
 
   static async start(plant: Plant): Promise<PlantedServer> {
     const server = new PlantedServer(plant)
@@ -82,6 +95,9 @@ export class PlantedServer {
         if (end === -1) return
         bytes = bytes.subarray(end + HEAD_END.length)
         isUpgraded = true
+        this.#connections += 1
+        const refusal = this.#plant.upgrade?.(this.#connections)
+        if (refusal !== undefined) return outbox.write(Buffer.from(refusal))
         const head = ['HTTP/1.1 101 Switching Protocols', `Sec-WebSocket-Accept: ${ACCEPT}`]
         outbox.write(Buffer.from(head.join('\r\n') + HEAD_END))
       }
@@ -93,23 +109,46 @@ export class PlantedServer {
   }
 
   #received(text: string, send: (frame: object) => void): void {
-    const frame = JSON.parse(text) as { id: number; op: string; room: string; text: string }
+    const frame = JSON.parse(text) as ClientFrame
     const { id, op, room: timeline } = frame
-    const room = this.#rooms.get(timeline) ?? { head: 0, readers: [] }
+    const room = this.#rooms.get(timeline) ?? { head: 0, events: [], readers: [] }
     this.#rooms.set(timeline, room)
-    if (op === 'subscribe') {
-      room.readers.push(send)
-      return send({ re: id, ok: { timeline, epoch: 'e', head: room.head, recovered: true } })
-    }
+    if (op === 'subscribe') return this.#subscribe(frame, room, send)
     this.#posts += 1
-    const { events, acknowledged, seqs = 1 } = this.#posts === PLANTED_AT ? this.#plant : {}
+    const { at = PLANTED_AT } = this.#plant
+    const { events, acknowledged, seqs = 1 } = this.#posts === at ? this.#plant : {}
     const seq = room.head + 1
     room.head += seqs
     const event: PlantedEvent = { seq, type: 'message', text: frame.text }
+    room.events.push(event)
     for (const [index, reader] of room.readers.entries())
       for (const one of events?.(event, index) ?? [event]) reader({ timeline, events: [one] })
     for (const told of acknowledged?.(seq) ?? [seq]) send({ re: id, ok: { timeline, seq: told } })
   }
+
+  #subscribe(
+    { id, room: timeline, after }: ClientFrame,
+    room: Room,
+    send: (frame: object) => void,
+  ): void {
+    const { busy, backfill, recovered = true } = this.#plant
+    this.#subscriptions += 1
+    if (busy?.(this.#subscriptions))
+      return send({ re: id, error: { code: 'overloaded', status: 503, retryAfter: 0 } })
+    send({ re: id, ok: { timeline, epoch: 'e', head: room.head, recovered } })
+    room.readers.push(send)
+    const missed = after === undefined ? [] : room.events.filter(({ seq }) => seq > after)
+    const events = missed.length === 0 ? [] : (backfill?.(missed) ?? missed)
+    if (events.length > 0) send({ timeline, events })
+  }
+}
+
+interface ClientFrame {
+  id: number
+  op: string
+  room: string
+  text: string
+  after?: number
 }
 
 /** Sends in pieces of 1, 2, 3 … 299 bytes, one each turn of the loop. */

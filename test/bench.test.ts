@@ -2,7 +2,7 @@
  * The benchmark's own instruments: what encodes, cuts, checks and counts must be right before it
  * measures. `bench-faults.test.ts` has the generator whole, against servers that do wrong.
  */
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, spyOn, test } from 'bun:test'
 import fc from 'fast-check'
 import { KnownFrames } from '../bench/generator/known-frames.ts'
 import { Places } from '../bench/generator/places.ts'
@@ -136,6 +136,43 @@ describe('events', () => {
     expect(read(frame([event(3, 7), event(4, 5)]))).toBe(run!)
     expect(read(frame([event(3, 7), event(4, 6)]))).not.toBe(run!)
     expect(read(Buffer.from(`{"timeline":"${ROOMS[0]}","caughtUp":3}`))).toBeUndefined()
+  })
+
+  test('are known in any slice, and what differs by a byte is not', () => {
+    const fresh = new KnownFrames(ROOMS, 32)
+    const parse = spyOn(JSON, 'parse')
+    const numbersOf = (events: unknown[]) => {
+      parse.mockClear()
+      const bytes = frame(events)
+      const run = fresh.read(bytes, 0, bytes.length)!
+      return [run.first, run.last, ...run.numbers, parse.mock.calls.length]
+    }
+    try {
+      expect(numbersOf([event(9, 0), event(10, 1), event(11, 2)])).toEqual([9, 11, 0, 1, 2, 1])
+      expect(numbersOf([event(11, 2), event(12, 3)])).toEqual([11, 12, 2, 3, 1])
+      expect(numbersOf([event(10, 1), event(11, 2), event(12, 3)])).toEqual([10, 12, 1, 2, 3, 0])
+      expect(numbersOf([event(9, 0)])).toEqual([9, 9, 0, 0])
+      expect(numbersOf([event(12, 3)])).toEqual([12, 12, 3, 0])
+      expect(numbersOf([event(10, 1), event(11, 4)])).toEqual([10, 11, 1, 4, 1])
+      expect(numbersOf([event(8, 7), event(9, 0)])).toEqual([8, 9, 7, 0, 1])
+      expect(numbersOf([event(20, 9)])).toEqual([20, 20, 9, 1])
+      expect(numbersOf([event(12, 3), event(13, 5)])).toEqual([12, 13, 3, 5, 1])
+    } finally {
+      parse.mockRestore()
+    }
+  })
+
+  test('of any number and cut are what they were', () => {
+    const fresh = new KnownFrames(ROOMS, 32)
+    const all = Array.from({ length: 40_000 }, (_, i) => event(i + 1, (i * 7) % 99_991))
+    const take = (from: number, to: number) => {
+      const bytes = frame(all.slice(from, to))
+      const { first, last, numbers } = fresh.read(bytes, 0, bytes.length)!
+      expect([first, last]).toEqual([from + 1, to])
+      expect([numbers[0], numbers.at(-1)]).toEqual([(from * 7) % 99_991, ((to - 1) * 7) % 99_991])
+    }
+    for (let at = 0; at < 40_000; at += 100) take(at, at + 100)
+    for (let at = 1; at < 39_000; at += 977) take(at, at + 1 + (at % 300))
   })
 
   test('that are wrong are refused', () => {

@@ -73,6 +73,11 @@ export interface Wire {
   /** All rooms are joined. */
   joined(): void
   /**
+   * The server is too busy to let it join a room: `again` asks once more, and is to be called after
+   * so many seconds. Without this, it is a fault.
+   */
+  joinLater?(afterS: number, again: () => void): void
+  /**
    * One or more deliveries in a row: `first` to `last`, in the server's numbering where it has one,
    * otherwise the posts' numbers. With a numbering of the server's, `numbers` are the posts' own,
    * in the same order.

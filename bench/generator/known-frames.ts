@@ -1,42 +1,35 @@
 /**
- * The events in frames of a room. All its readers get the same bytes, so a frame is parsed, and its
- * events checked, when it comes the first time; further copies are compared byte by byte.
+ * The events in frames of rooms: parsed and checked when they come the first time, and from then on
+ * known by their bytes.
  */
+import { KnownEvents, type Run } from './known-events.ts'
 import { fillingOf, NUMBER_DIGITS, readNumber } from './texts.ts'
-
-/** Frames remembered for each room: readers are not further apart than what is in flight. */
-const KNOWN_MAX = 16
-
-export interface Run {
-  room: number
-  first: number
-  last: number
-  /** Of the posts, in the order of their seqs. */
-  numbers: Int32Array
-}
-
-interface KnownFrame extends Run {
-  bytes: Buffer
-}
 
 /** Where the id stands in `{"timeline":"…` */
 const ID_AT = 13
 /** Ids of rooms have 17 characters; the last eight are random enough to tell rooms apart. */
 const ID_CHARS = 17
 const HASHED_CHARS = 8
+/** `]}` */
+const FRAME_ENDS_BYTES = 2
+const EVENT_HEAD_BYTES = '{"seq":'.length
+const ZERO = 48
 
 export class KnownFrames {
   readonly #rooms: readonly string[]
   readonly #filling: string
   /** By a hash of the id, then checked. */
   readonly #byHash = new Map<number, number>()
-  readonly #known: KnownFrame[][]
+  readonly #events: KnownEvents[]
+  /** Of a frame with events, up to the first one's seq. */
+  readonly #heads: Buffer[]
 
   /** `rooms` are ids of 17 characters, as Parley makes them. */
   constructor(rooms: readonly string[], textBytes: number) {
     this.#rooms = rooms
     this.#filling = fillingOf(textBytes)
-    this.#known = rooms.map(() => [])
+    this.#events = rooms.map((_, room) => new KnownEvents(room))
+    this.#heads = rooms.map((id) => Buffer.from(`{"timeline":"${id}","events":[{"seq":`))
     for (const [index, id] of rooms.entries()) {
       if (id.length !== ID_CHARS) throw new Error(`${id} is no id of a room`)
       const hash = hashAt(Buffer.from(id), 0)
@@ -50,19 +43,28 @@ export class KnownFrames {
     const room = this.#byHash.get(hashAt(bytes, start + ID_AT))
     if (room === undefined)
       throw new Error(`a frame of another room: ${bytes.toString('utf8', start, start + 60)}`)
-    const known = this.#known[room]!
-    const length = end - start
-    // What came last is most likely what comes again.
-    for (let i = known.length - 1; i >= 0; i--) {
-      const one = known[i]!
-      if (one.bytes.length === length && bytes.compare(one.bytes, 0, length, start, end) === 0)
-        return one
-    }
-    return this.#parse(room, Buffer.from(bytes.subarray(start, end)))
+    return this.#match(room, bytes, start, end) ?? this.#parse(room, bytes, start, end)
   }
 
-  #parse(room: number, bytes: Buffer): Run | undefined {
-    const frame = JSON.parse(bytes.toString()) as {
+  /** Events that have been seen, in this frame or in another. */
+  #match(room: number, bytes: Buffer, start: number, end: number): Run | undefined {
+    if (!this.#hasHead(room, bytes, start, end)) return undefined
+    const seqAt = start + this.#heads[room]!.length
+    let first = 0
+    for (let at = seqAt; bytes[at]! >= ZERO && bytes[at]! < ZERO + 10; at++)
+      first = first * 10 + bytes[at]! - ZERO
+    const eventsAt = seqAt - EVENT_HEAD_BYTES
+    return this.#events[room]!.match(first, bytes, eventsAt, end - FRAME_ENDS_BYTES)
+  }
+
+  #hasHead(room: number, bytes: Buffer, start: number, end: number): boolean {
+    const { length } = this.#heads[room]!
+    if (start + length > end) return false
+    return bytes.compare(this.#heads[room]!, 0, length, start, start + length) === 0
+  }
+
+  #parse(room: number, bytes: Buffer, start: number, end: number): Run | undefined {
+    const frame = JSON.parse(bytes.toString('utf8', start, end)) as {
       timeline: string
       events?: { seq: number; type: string; text: string }[]
       caughtUp?: number
@@ -79,15 +81,12 @@ export class KnownFrames {
         throw new Error(`event ${seq} does not say what was posted`)
       return n
     })
-    const run = { room, first, last: first + events.length - 1, numbers, bytes }
-    this.#remember(room, run)
+    const run = { room, first, last: first + numbers.length - 1, numbers }
+    if (this.#hasHead(room, bytes, start, end)) {
+      const eventsAt = start + this.#heads[room]!.length - EVENT_HEAD_BYTES
+      this.#events[room]!.learn(run, bytes, eventsAt, end - FRAME_ENDS_BYTES)
+    }
     return run
-  }
-
-  #remember(room: number, run: KnownFrame): void {
-    const known = this.#known[room]!
-    known.push(run)
-    if (known.length > KNOWN_MAX) known.shift()
   }
 }
 

@@ -5,8 +5,10 @@
 import { readFileSync, writeSync } from 'node:fs'
 import type { CreateDialect } from './dialect.ts'
 import type { Line } from './job.ts'
+import { idle } from './jobs/idle.ts'
 import { pages } from './jobs/pages.ts'
 import { posts } from './jobs/posts.ts'
+import { resume } from './jobs/resume.ts'
 import { signIns } from './jobs/sign-ins.ts'
 import { talk } from './jobs/talk.ts'
 import { Loop } from './loop.ts'
@@ -23,7 +25,7 @@ export interface JobContext {
 type RunJob = (job: any, context: JobContext) => Promise<unknown>
 
 /** By the job's `kind`. */
-const jobs: Record<string, RunJob> = { pages, posts, 'sign-ins': signIns, talk }
+const jobs: Record<string, RunJob> = { idle, pages, posts, resume, 'sign-ins': signIns, talk }
 
 const STDOUT = 1
 

@@ -1,7 +1,7 @@
 /** One connection of a crowd: which rooms it has joined, and what is to come next in each. */
 import type { Dialect, Wire } from './dialect.ts'
 import type { Loop } from './loop.ts'
-import { WebSocketClient } from './websocket.ts'
+import { type UpgradeRefused, WebSocketClient } from './websocket.ts'
 
 /** Connections from one address: it has about 28,000 ports. */
 const CONNECTIONS_PER_ADDRESS = 20_000
@@ -24,6 +24,10 @@ export interface Audience {
   acknowledged(room: number, n: number, seq?: number): void
   /** The connection ended, and not by `close`. */
   lost(member: Member, why: string): void
+  /** The server did not let it in. Without this, `lost` is told. */
+  refused?(member: Member, why: UpgradeRefused): void
+  /** The server asks to try a room again so much later. Without this, it is a fault. */
+  joinLater?(afterS: number, again: () => void): void
   fault(text: string): void
   resumeText?(member: Member, room: number): string
 }
@@ -56,8 +60,14 @@ export class Member implements Wire {
     this.#socket = new WebSocketClient(loop, address, {
       opened: () => this.#dialect.opened(this),
       frame: (opcode, bytes, start, end) => this.#dialect.received(this, opcode, bytes, start, end),
+      refused: (why) => this.#refused(why),
       lost: (why) => this.#audience.lost(this, why),
     })
+  }
+
+  #refused(why: UpgradeRefused): void {
+    if (this.#audience.refused !== undefined) this.#audience.refused(this, why)
+    else this.#audience.lost(this, why.message)
   }
 
   /** Cuts it. */
@@ -87,6 +97,11 @@ export class Member implements Wire {
 
   joined(): void {
     this.#audience.joined(this)
+  }
+
+  joinLater(afterS: number, again: () => void): void {
+    if (this.#audience.joinLater !== undefined) this.#audience.joinLater(afterS, again)
+    else this.#audience.fault('a room could not be joined: the server is too busy')
   }
 
   delivered(room: number, first: number, last: number, numbers?: Int32Array): void {

@@ -50,13 +50,17 @@ class ParleyDialect implements Dialect {
 
   opened(wire: Wire): void {
     wire.state = { joined: 0 } satisfies Joining
-    const { rooms } = this.#setup
-    const frames = wire.rooms.map((room, i) => {
-      const resume = wire.resumeText?.(room) ?? ''
-      return encodeText(`{"id":${i},"op":"subscribe","room":"${rooms[room]}"${resume}}`)
-    })
-    wire.send(Buffer.concat(frames))
+    const frames = wire.rooms.map((_, i) => this.#subscribe(wire, i))
     if (frames.length === 0) wire.joined()
+    else wire.send(Buffer.concat(frames))
+  }
+
+  /** The frame that joins one of its rooms, with the room's place in the list for an id. */
+  #subscribe(wire: Wire, place: number): Uint8Array {
+    const room = wire.rooms[place]!
+    const id = this.#setup.rooms[room]
+    const resume = wire.resumeText?.(room) ?? ''
+    return encodeText(`{"id":${place},"op":"subscribe","room":"${id}"${resume}}`)
   }
 
   received(wire: Wire, _: number, bytes: Buffer, start: number, end: number): void {
@@ -98,7 +102,8 @@ class ParleyDialect implements Dialect {
       id = id * 10 + digit
       at += 1
     }
-    if (!startsWith(bytes, at, OK)) return wire.fault(bytes.toString('utf8', start, end))
+    if (!startsWith(bytes, at, OK))
+      return this.#refused(wire, id, bytes.toString('utf8', start, end))
     if (id < FIRST_POST) return this.#subscribed(wire, id, bytes.toString('utf8', start, end))
     const slot = id - FIRST_POST
     const seqAt = bytes.indexOf(SEQ, at) + SEQ.length
@@ -108,9 +113,22 @@ class ParleyDialect implements Dialect {
     wire.acknowledged(this.#roomOf[slot]!, this.#numberOf[slot]!, seq)
   }
 
+  #refused(wire: Wire, id: number, reply: string): void {
+    const { error } = JSON.parse(reply) as { error: { code: string; retryAfter?: number } }
+    const { code, retryAfter = 0 } = error
+    if (code !== 'overloaded' || id >= FIRST_POST || wire.joinLater === undefined)
+      return wire.fault(reply)
+    const { state } = wire
+    wire.joinLater(retryAfter, () => {
+      // Another connection of the same member's asks for itself.
+      if (wire.state === state) wire.send(this.#subscribe(wire, id))
+    })
+  }
+
   #subscribed(wire: Wire, id: number, reply: string): void {
     const { ok } = JSON.parse(reply) as { ok: { head: number; recovered: boolean } }
     const joining = wire.state as Joining
+    if (!ok.recovered) wire.fault(`a subscription was not resumed: ${reply}`)
     wire.joinedRoom(wire.rooms[id]!, ok.head + 1)
     joining.joined += 1
     if (joining.joined === wire.rooms.length) wire.joined()

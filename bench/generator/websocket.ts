@@ -48,9 +48,23 @@ export function encodeUpgrade(path: string, headers: Record<string, string>): Ui
   return Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`)
 }
 
+/** The server answered an upgrade with something else than 101. */
+export class UpgradeRefused extends Error {
+  readonly status: number
+  /** What `Retry-After` says, in seconds; undefined if it says nothing. */
+  readonly retryAfterS: number | undefined
+
+  constructor(answer: string) {
+    super(`The upgrade was refused: ${answer}`)
+    this.status = Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1])
+    const retryAfter = /\r\nRetry-After: *(\d+)/i.exec(answer)?.[1]
+    this.retryAfterS = retryAfter === undefined ? undefined : Number(retryAfter)
+  }
+}
+
 /**
- * Where the frames begin, after the answer to an upgrade; 0 while that is incomplete. Throws if the
- * server refused.
+ * Where the frames begin, after the answer to an upgrade; 0 while that is incomplete. Throws
+ * `UpgradeRefused` if the server refused.
  */
 export function upgradeEnd(bytes: Buffer, length: number): number {
   const headEnd = bytes.subarray(0, length).indexOf(HEAD_END)
@@ -58,11 +72,12 @@ export function upgradeEnd(bytes: Buffer, length: number): number {
   if (headEnd === -1) return 0
   const head = bytes.toString('latin1', 0, headEnd)
   if (!head.startsWith('HTTP/1.1 101') || !head.includes(ACCEPT))
-    throw new Error(
-      `The upgrade was refused: ${bytes.toString('latin1', 0, Math.min(length, 500))}`,
-    )
+    throw new UpgradeRefused(bytes.toString('latin1', 0, Math.min(length, 500)))
   return headEnd + HEAD_END.length
 }
+
+/** Pings that all connections have been sent, and have answered, so far. */
+export const pinged = { count: 0 }
 
 export interface FrameHandler {
   /** A whole data frame; `bytes` are valid only during the call. */
@@ -71,6 +86,8 @@ export interface FrameHandler {
 
 export interface WebSocketHandler extends FrameHandler {
   opened(): void
+  /** The upgrade was refused, and it is closed. Without this, `lost` is told. */
+  refused?(why: UpgradeRefused): void
   /** It ended, and not by `close`. */
   lost(why: string): void
 }
@@ -162,7 +179,11 @@ export class WebSocketClient implements TcpHandler {
   received(bytes: Buffer, length: number): number {
     let from = 0
     if (this.#upgrade !== undefined) {
-      from = upgradeEnd(bytes, length)
+      try {
+        from = upgradeEnd(bytes, length)
+      } catch (error) {
+        return this.#refused(error, length)
+      }
       if (from === 0) return 0
       this.#upgrade = undefined
       this.#handler.opened()
@@ -170,12 +191,22 @@ export class WebSocketClient implements TcpHandler {
     return this.#cutter.cut(bytes, from, length, this.#handler, this.#control)
   }
 
+  #refused(error: unknown, length: number): number {
+    if (!(error instanceof UpgradeRefused) || this.#handler.refused === undefined) throw error
+    this.#tcp.close()
+    this.#handler.refused(error)
+    return length
+  }
+
   lost(why: string): void {
     this.#handler.lost(why)
   }
 
   #controlled(opcode: number, bytes: Buffer, start: number, end: number): void {
-    if (opcode === OPCODE.ping) this.#tcp.send(encodeFrame(OPCODE.pong, bytes.subarray(start, end)))
+    if (opcode === OPCODE.ping) {
+      pinged.count += 1
+      this.#tcp.send(encodeFrame(OPCODE.pong, bytes.subarray(start, end)))
+    }
     if (opcode !== OPCODE.close) return
     const code = end - start >= 2 ? bytes.readUInt16BE(start) : 1005
     const reason = bytes.toString('utf8', Math.min(end, start + 2), end)

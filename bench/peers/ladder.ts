@@ -3,11 +3,11 @@
  * so that none pays for what the one before left behind.
  */
 
-/** Deliveries a second that are offered, from the least. */
-export const LADDER: readonly number[] = [
-  10_000, 20_000, 50_000, 100_000, 150_000, 200_000, 300_000, 500_000, 1_000_000, 2_000_000,
-  5_000_000, 10_000_000,
-]
+/** Deliveries a second that are offered, from the least; for a look, and for figures to publish. */
+export const LADDERS = {
+  quick: [1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7],
+  full: [1e4, 2e4, 3e4, 5e4, 7e4, 1e5, 1.5e5, 2e5, 3e5, 5e5, 7e5, 1e6, 1.5e6, 2e6, 3e6, 5e6, 1e7],
+} as const
 
 export interface Rung<T> {
   offered: number

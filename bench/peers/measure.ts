@@ -4,7 +4,7 @@
  */
 import type { Cores } from '../machine.ts'
 import type { Measured } from '../record.ts'
-import { bestOf, climb, LADDER, type Rung } from './ladder.ts'
+import { bestOf, climb, type Rung } from './ladder.ts'
 import type { FoundPeer } from './list.ts'
 import type { Peer } from './peer.ts'
 import type { PeerProcess } from './process.ts'
@@ -27,19 +27,16 @@ export interface PeerTrial {
   /** The server's names for the rooms. */
   roomNames: readonly string[]
   postsPerSecond: number
-  seconds: number
 }
 
 export interface PeerLadder {
   cores: Cores | undefined
-  /** Loads are tried for this long, each. */
-  seconds: number
-  /** Deliveries a second that are tried first; on the ladder. */
+  /** Deliveries a second, from the least. */
+  loads: readonly number[]
+  /** The load that is tried first; one of them. */
   from: number
   /** Measures one load; rejects, or returns `faults`, if the peer failed under it. */
   run(trial: PeerTrial): Promise<Measured>
-  /** Told before each load. */
-  note(text: string): void
 }
 
 /** A load with later deliveries than this is not carried: the queues are growing. */
@@ -53,34 +50,34 @@ export async function measurePeers(
 ): Promise<Measured[]> {
   const measured: Measured[] = []
   for (const { peer, version } of found) {
-    const tried = await climb(LADDER, ladder.from, (offered) => {
-      ladder.note(`${peer.title}: ${amount(offered)} deliveries/s`)
-      return attempt(peer, crowd, offered, ladder)
-    })
+    const tried = await climb(ladder.loads, ladder.from, (offered) =>
+      attempt(peer, crowd, offered, ladder),
+    )
     const { result } = bestOf(tried)
     measured.push({ ...result, version, notes: [...(result.notes ?? []), ...tried.map(told)] })
   }
   return measured
 }
 
-/** A server of its own for each load. A peer that breaks down under one does not carry it. */
+/** A server of its own for each load. A peer that does not start or breaks down carries nothing. */
 async function attempt(
   peer: Peer,
   crowd: PeerCrowd,
   offered: number,
-  { cores, seconds, run }: PeerLadder,
+  { cores, run }: PeerLadder,
 ): Promise<Omit<Rung<Measured>, 'offered'>> {
   const { connections, rooms, roomsEach } = crowd
   const postsPerSecond = (offered * rooms) / (connections * roomsEach)
   const roomNames = Array.from({ length: rooms }, (_, room) => peer.roomName(room))
-  const server = await peer.start({ core: cores?.server, connections })
+  let server: PeerProcess | undefined
   try {
-    const result = await run({ peer, server, crowd, roomNames, postsPerSecond, seconds })
+    server = await peer.start({ core: cores?.server, connections })
+    const result = await run({ peer, server, crowd, roomNames, postsPerSecond })
     return { result, carried: isCarried(result) }
   } catch (error) {
     return { result: brokenDown(peer, crowd, offered, error as Error), carried: false }
   } finally {
-    await server.stop()
+    await server?.stop()
   }
 }
 
@@ -102,14 +99,16 @@ function brokenDown(peer: Peer, crowd: PeerCrowd, offered: number, error: Error)
   }
 }
 
-/** `100,000 deliveries/s: whole, p99 12 ms` */
+/** `100,000 deliveries/s carried: whole, p99 12 ms`; of what never came there is no p99. */
 function told({ offered, carried, result }: Rung<Measured>): string {
   const { lost = 0, latencyMs, faults = [] } = result
-  const whole = lost === 0 ? 'whole' : `${amount(lost)} not delivered`
-  const late = latencyMs && `p99 ${amount(latencyMs.p99)} ms`
-  const what = faults.length > 0 ? faults : [whole, ...(late ? [late] : [])]
-  const outcome = carried ? 'carried' : 'not carried'
-  return `${amount(offered)} deliveries/s ${outcome}: ${what.join(', ')}`
+  const what = [
+    ...faults,
+    ...(lost > 0 ? [`${amount(lost)} not delivered`] : []),
+    ...(lost === 0 && latencyMs ? [`whole, p99 ${amount(latencyMs.p99)} ms`] : []),
+  ]
+  const verdict = carried ? 'carried' : 'not carried'
+  return `${amount(offered)} deliveries/s ${verdict}: ${what.join(', ')}`
 }
 
 function amount(value: number): string {

@@ -1,30 +1,32 @@
 /** The peers under the load of a scenario of talk, by the same generator. */
+import { LADDERS } from '../peers/ladder.ts'
 import { measurePeers, type PeerCrowd, type PeerTrial } from '../peers/measure.ts'
 import type { Measured } from '../record.ts'
 import { amount, type BenchContext } from './scenario.ts'
 import { measureTalk } from './talk.ts'
 
-const WARM_UP_S = 2
-const DRAIN_S_MAX = 5
 /** Deliveries a second that every peer is asked for first. */
 const FIRST_RUNG = 100_000
-const SECONDS = { quick: 4, full: 10 }
+const TIMES = {
+  quick: { warmUpS: 1, seconds: 4, drainSMax: 3 },
+  full: { warmUpS: 2, seconds: 10, drainSMax: 5 },
+}
 
 /** One row for each peer that is wanted and here. */
 export function measurePeersUnder(crowd: PeerCrowd, context: BenchContext): Promise<Measured[]> {
   const { cores, quick, peers } = context
   return measurePeers(crowd, peers, {
     cores,
-    seconds: quick ? SECONDS.quick : SECONDS.full,
+    loads: quick ? LADDERS.quick : LADDERS.full,
     from: FIRST_RUNG,
     run: (trial) => measureTrial(trial, context),
-    note: () => {},
   })
 }
 
 async function measureTrial(trial: PeerTrial, context: BenchContext): Promise<Measured> {
-  const { peer, server, crowd, roomNames, postsPerSecond, seconds } = trial
+  const { peer, server, crowd, roomNames, postsPerSecond } = trial
   const { scenario, textBytes, connections, rooms, roomsEach } = crowd
+  const times = context.quick ? TIMES.quick : TIMES.full
   const readers = (connections * roomsEach) / rooms
   const where =
     rooms === 1
@@ -39,11 +41,9 @@ async function measureTrial(trial: PeerTrial, context: BenchContext): Promise<Me
       phases: [
         {
           name: rate,
-          warmUpS: WARM_UP_S,
-          seconds,
-          drainSMax: DRAIN_S_MAX,
+          ...times,
           schedules: [{ from: 0, rooms, postsPerSecond }],
-          loads: [`${where}, ${rate} for ${seconds} s`],
+          loads: [`${where}, ${rate} for ${times.seconds} s`],
         },
       ],
     },

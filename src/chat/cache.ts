@@ -1,9 +1,11 @@
 /**
- * A bounded map of things that never change once they exist. A miss asks `load`; what does not
- * exist is not remembered, because it may come to be. When full, the oldest entry goes.
+ * A bounded map of things that never change once they exist. A miss asks `load`, once for all who
+ * ask meanwhile; what does not exist is not remembered, because it may come to be. When full, the
+ * oldest entry goes.
  */
 export class Cache<T> {
   readonly #entries = new Map<string, T>()
+  readonly #loading = new Map<string, Promise<T | undefined>>()
   readonly #max: number
   readonly #load: (id: string) => Promise<T | undefined>
 
@@ -18,7 +20,7 @@ export class Cache<T> {
 
   /** At once if it is known, else a promise. */
   find(id: string): T | Promise<T | undefined> {
-    return this.#entries.get(id) ?? this.#loaded(id)
+    return this.#entries.get(id) ?? this.#joined(id)
   }
 
   set(id: string, value: T): void {
@@ -27,6 +29,15 @@ export class Cache<T> {
       if (!oldest.done) this.#entries.delete(oldest.value)
     }
     this.#entries.set(id, value)
+  }
+
+  /** Whoever joins a look-up that finds nothing looks again: it may have come to be after that. */
+  #joined(id: string): Promise<T | undefined> {
+    const underWay = this.#loading.get(id)
+    if (underWay !== undefined) return underWay.then((value) => value ?? this.#loaded(id))
+    const loading = this.#loaded(id).finally(() => this.#loading.delete(id))
+    this.#loading.set(id, loading)
+    return loading
   }
 
   async #loaded(id: string): Promise<T | undefined> {

@@ -49,6 +49,7 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
       bytesMax: config.tailBytesMax,
       totalBytesMax: config.tailsBytesMax,
     },
+    idleMax: config.idleTimelinesMax,
     tickMsMax: config.tickMsMax,
   })
   const recorder = new Recorder({

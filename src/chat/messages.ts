@@ -1,7 +1,8 @@
 /** Posting, listing and following messages. Every operation starts from a `Place`. */
 import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
-import { encodeEvent, labelled } from '../events.ts'
+import { encodeEvent, type Label, labelled } from '../events.ts'
+import type { LiveEvent } from '../live/bus.ts'
 import { Feed, type FeedStart } from '../live/feed.ts'
 import type { Hub } from '../live/hub.ts'
 import type { Reader } from '../live/reader.ts'
@@ -122,6 +123,7 @@ export class Messages {
   async #read(place: Place, cursor: Cursor, limit: number): Promise<EncodedEvents> {
     const { before = Number.MAX_SAFE_INTEGER, after, around } = cursor
     if (after !== undefined) return this.#list(place, { after, limit })
+    if (around === undefined && cursor.before === undefined) return this.#newest(place, limit)
     if (around === undefined) return this.#list(place, { before, limit })
     const newer = Math.floor(limit / 2)
     const upTo = { before: around + 1, limit: limit - newer }
@@ -142,8 +144,12 @@ export class Messages {
     const { store, hub } = this.#options
     const recent = hub.recent(timeline, range)
     if (recent === undefined) return store.listEncoded(timeline, range, label)
-    const events = recent.map(({ json }) => labelled(json, label))
-    return { firstSeq: recent[0]?.seq ?? 0, events }
+    return labelledEvents(recent, label)
+  }
+
+  /** What most people ask for; whoever comes next has it from memory. */
+  async #newest({ timeline, label }: Place, limit: number): Promise<EncodedEvents> {
+    return labelledEvents(await this.#options.hub.newest(timeline, limit), label)
   }
 
   /** One message as JSON. Throws `no_such_message`. */
@@ -157,4 +163,9 @@ export class Messages {
   follow(place: Place, start: Omit<FeedStart, 'timeline'>, reader: Reader): Feed | Promise<Feed> {
     return Feed.open(this.#options.hub, { ...start, timeline: place.timeline }, reader)
   }
+}
+
+function labelledEvents(events: readonly LiveEvent[], label: Label): EncodedEvents {
+  const texts = events.map(({ json }) => labelled(json, label))
+  return { firstSeq: events[0]?.seq ?? 0, events: texts }
 }

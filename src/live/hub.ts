@@ -35,6 +35,8 @@ export interface HubOptions {
   log: Log
   metrics: Metrics
   tail: TailLimits
+  /** Timelines kept though nobody needs them, so that whoever comes back finds their tails. */
+  idleMax: number
   /** The longest that events are gathered, in milliseconds. */
   tickMsMax: number
 }
@@ -42,6 +44,8 @@ export interface HubOptions {
 export class Hub {
   readonly #options: HubOptions
   readonly #timelines = new Map<TimelineId, LiveTimeline>()
+  /** Those of them that nobody needs, the longest idle first. */
+  readonly #idle = new Set<LiveTimeline>()
   readonly #budget: TailBudget
   readonly #narrow: Lane
   readonly #wide: Lane
@@ -93,6 +97,7 @@ export class Hub {
       timeline.opened = this.#readHead(timeline)
     }
     timeline.users += 1
+    if (timeline.users === 1) this.#idle.delete(timeline)
     return timeline.early === undefined ? timeline : this.#opened(timeline)
   }
 
@@ -109,6 +114,16 @@ export class Hub {
   release(timeline: LiveTimeline): void {
     timeline.users -= 1
     if (timeline.users > 0) return
+    // One whose head could not be read is of no use to anybody.
+    if (timeline.early !== undefined) return this.#drop(timeline)
+    this.#idle.add(timeline)
+    if (this.#idle.size <= this.#options.idleMax) return
+    const longest = this.#idle.values().next()
+    if (!longest.done) this.#drop(longest.value)
+  }
+
+  #drop(timeline: LiveTimeline): void {
+    this.#idle.delete(timeline)
     this.#options.bus.close(timeline.id)
     this.#timelines.delete(timeline.id)
     timeline.tail.drop()
@@ -164,7 +179,8 @@ export class Hub {
     const alreadyReading = timeline.rumoured > 0
     timeline.rumoured = Math.max(timeline.rumoured, seq)
     if (alreadyReading) return
-    while (timeline.users > 0 && timeline.head < timeline.rumoured) {
+    const isKept = () => this.#timelines.get(timeline.id) === timeline
+    while (isKept() && timeline.head < timeline.rumoured) {
       try {
         const missing = await this.#read(timeline.id, timeline.head)
         for (const event of missing) if (event.seq > timeline.head) this.#push(timeline, event)
@@ -202,6 +218,23 @@ export class Hub {
       : tail.before(range.before, range.limit)
   }
 
+  /**
+   * The newest page, of at most `limit` events; in memory from then on, as long as the timeline is
+   * kept. Rejects if the store cannot be read.
+   */
+  async newest(id: TimelineId, limit: number): Promise<readonly LiveEvent[]> {
+    const timeline = await this.open(id)
+    try {
+      const known = this.recent(id, { before: Number.MAX_SAFE_INTEGER, limit })
+      if (known !== undefined) return known
+      const events = await this.#read(id, Math.max(0, timeline.head - limit), limit)
+      this.#keep(timeline, events)
+      return events
+    } finally {
+      this.release(timeline)
+    }
+  }
+
   /** The next slice after `cursor`, below the head, if it is in memory. */
   next(timeline: LiveTimeline, cursor: Seq): Slice | undefined {
     const shared = timeline.findShared(cursor)
@@ -233,14 +266,19 @@ export class Hub {
     const [first] = slices
     if (first === undefined) throw new Error(`events after ${cursor} are missing`)
     for (const slice of slices.slice(0, READ_SLICES_SHARED)) timeline.share(slice)
-    timeline.tail.prepend(events, timeline.head)
-    timeline.tail.trim(timeline.flushed)
+    this.#keep(timeline, events)
     return first
   }
 
+  /** Events that were read and end where the tail begins, or at the head, are worth keeping. */
+  #keep(timeline: LiveTimeline, events: readonly LiveEvent[]): void {
+    timeline.tail.prepend(events, timeline.head)
+    timeline.tail.trim(timeline.flushed)
+  }
+
   /** The next events after `seq` from the store, encoded, at most a page of them. */
-  async #read(id: TimelineId, after: Seq): Promise<LiveEvent[]> {
-    const range = { after, limit: READ_EVENTS }
+  async #read(id: TimelineId, after: Seq, limit = READ_EVENTS): Promise<LiveEvent[]> {
+    const range = { after, limit }
     const { firstSeq, events } = await this.#options.store.listEncoded(id, range, null)
     return events.map((json, i) => ({ timeline: id, seq: firstSeq + i, json }))
   }

@@ -1,7 +1,7 @@
 /**
- * The thread a SQLite connection lives in. Calls come in as `[id, method, args]`, batches of events
- * as one string, and all go out as `[id, error, result]`, in the order they came: the next one
- * starts when the last one ends.
+ * The thread a SQLite connection lives in. Calls come in as lists of `[id, method, args]`, batches
+ * of events as one string, and each message is answered by one list of `[id, error, result]`, in
+ * the order they came: the next one starts when the last one ends.
  */
 import { unpackBatch } from './sqlite-batch.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
@@ -24,24 +24,28 @@ function open(role: Role, folder: string): string {
   return database.epoch()
 }
 
-self.onmessage = ({ data }: MessageEvent<Call | string>) => {
-  if (typeof data === 'string') {
-    const { id, rows } = unpackBatch(data)
-    return answer(id, 'append', () => database.append(rows))
-  }
-  const [id, method, args] = data
-  answer(id, method, () => {
+self.onmessage = ({ data }: MessageEvent<Call[] | string>) => {
+  self.postMessage(typeof data === 'string' ? [append(data)] : data.map(call))
+}
+
+function append(packed: string): Answer {
+  const { id, rows } = unpackBatch(packed)
+  return answerOf(id, 'append', () => database.append(rows))
+}
+
+function call([id, method, args]: Call): Answer {
+  return answerOf(id, method, () => {
     if (method === 'open') return open(...(args as Parameters<typeof open>))
-    const call = database[method as keyof SqliteDatabase] as (...all: unknown[]) => unknown
-    return call.apply(database, args)
+    const named = database[method as keyof SqliteDatabase] as (...all: unknown[]) => unknown
+    return named.apply(database, args)
   })
 }
 
-function answer(id: number, method: string, work: () => unknown): void {
+function answerOf(id: number, method: string, work: () => unknown): Answer {
   try {
-    self.postMessage([id, null, work()] satisfies Answer)
+    return [id, null, work()]
   } catch (error) {
-    self.postMessage([id, failureOf(error, method), undefined] satisfies Answer)
+    return [id, failureOf(error, method), undefined]
   }
 }
 

@@ -3,7 +3,7 @@
  * long page of history never delays a commit. This side of the threads only carries calls across.
  */
 
-import { withDeadline } from '../clock.ts'
+import { deferred, withDeadline } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
 import type { NewEvent, StoredEvent, TimelineId } from '../types.ts'
@@ -103,6 +103,9 @@ function inboxEntryOf(
   return { timeline, seq: inboxSeq, type: INBOX_ENTRY, author: null, at, body }
 }
 
+/** Calls in one message at the most: the first of them waits for the answer to the last. */
+const CALLS_TOGETHER = 64
+
 interface Waiting {
   resolve: (value: never) => void
   reject: (error: unknown) => void
@@ -114,6 +117,8 @@ class DatabaseThread {
   readonly #options: SqliteOptions
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
+  /** Calls of this turn of the event loop, on their way in one message. */
+  #outgoing: Call[] = []
   #lastId = 0
   #closing = false
 
@@ -121,7 +126,9 @@ class DatabaseThread {
     this.#role = role
     this.#options = options
     this.#worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url))
-    this.#worker.onmessage = (message: MessageEvent<Answer>) => this.#settle(message.data)
+    this.#worker.onmessage = ({ data }: MessageEvent<Answer[]>) => {
+      for (const answer of data) this.#settle(answer)
+    }
     this.#worker.onerror = (event) => this.#die(new Error(event.message))
     this.#worker.addEventListener('close', () => {
       if (!this.#closing) this.#die(new Error('The database thread has ended.'))
@@ -138,7 +145,11 @@ class DatabaseThread {
    * have a limit of their own. The numbers are those of `SqliteDatabase.append`.
    */
   append(batch: readonly NewEvent[]): Promise<Float64Array> {
-    return this.#post((id) => packBatch(id, batch))
+    const { id, answer } = this.#wait<Float64Array>()
+    // What was called before goes before.
+    this.#sendOutgoing()
+    this.#worker.postMessage(packBatch(id, batch))
+    return answer
   }
 
   /** Rejects after `timeoutMs`, or at once if too many calls wait. */
@@ -166,15 +177,25 @@ class DatabaseThread {
   }
 
   #send<T>(method: string, args: unknown[]): Promise<T> {
-    return this.#post((id) => [id, method, args])
+    const { id, answer } = this.#wait<T>()
+    if (this.#outgoing.length === 0) queueMicrotask(this.#sendOutgoing)
+    this.#outgoing.push([id, method, args])
+    if (this.#outgoing.length === CALLS_TOGETHER) this.#sendOutgoing()
+    return answer
   }
 
-  #post<T>(message: (id: number) => Call | string): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const id = ++this.#lastId
-      this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage(message(id))
-    })
+  #wait<T>(): { id: number; answer: Promise<T> } {
+    const id = ++this.#lastId
+    const { promise, resolve, reject } = deferred<T>()
+    this.#waiting.set(id, { resolve, reject })
+    return { id, answer: promise }
+  }
+
+  /** A message wakes the thread, which costs more than most calls. */
+  readonly #sendOutgoing = (): void => {
+    if (this.#outgoing.length === 0) return
+    this.#worker.postMessage(this.#outgoing)
+    this.#outgoing = []
   }
 
   #settle([id, failure, result]: Answer): void {

@@ -6,7 +6,9 @@ function cacheOf(max: number, known: Record<string, string> = {}) {
   const asked: string[] = []
   const cache = new Cache<string>(max, async (id) => {
     asked.push(id)
-    return known[id]
+    const found = known[id]
+    await new Promise((resolve) => setImmediate(resolve))
+    return found
   })
   return { cache, asked, known }
 }
@@ -18,6 +20,17 @@ test('what is known is given at once, what is not is asked for once', async () =
   expect(await first).toBe('A')
   expect(cache.find('a')).toBe('A')
   expect(asked).toEqual(['a'])
+})
+
+test('who asks while it is being looked for waits for the same answer, unless that is none', async () => {
+  const { cache, asked, known } = cacheOf(10, { a: 'A' })
+  expect(await Promise.all([1, 2, 3].map(() => cache.find('a')))).toEqual(['A', 'A', 'A'])
+  expect(asked).toEqual(['a'])
+  const early = cache.find('b')
+  known.b = 'B'
+  const late = cache.find('b')
+  expect(await Promise.all([early, late])).toEqual([undefined, 'B'])
+  expect(asked).toEqual(['a', 'b', 'b'])
 })
 
 test('what does not exist is asked for again, because it may come to be', async () => {

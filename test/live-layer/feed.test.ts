@@ -290,3 +290,41 @@ test('readers that missed the same share one read, and the same text', async () 
   expect([world.reads - reads, made]).toEqual([1, 1])
   expect(first.seqs).toEqual([])
 })
+
+test('a timeline that nobody follows is kept, and goes on, until too many are', async () => {
+  const world = new World(undefined, 1)
+  const first = await world.follow()
+  world.post(3)
+  await eventually(() => first.cursor === 3, 'it has all')
+  first.close()
+  world.post(2)
+  expect([world.hub.size, world.opened.size]).toEqual([1, 1])
+  const { reads } = world
+  const back = await world.follow({ after: 1 })
+  await eventually(() => back.isLive, 'it is live')
+  expect([back.seqs, world.reads - reads]).toEqual([[2, 3, 4, 5], 0])
+  back.close()
+
+  const other = await world.hub.open('another')
+  expect(world.hub.size).toBe(2)
+  world.hub.release(other)
+  expect([...world.opened]).toEqual(['another'])
+})
+
+test('the newest page is read once, and then kept up to date', async () => {
+  const world = new World(undefined, 1)
+  world.commit(20)
+  const newest = async (limit: number) =>
+    (await world.hub.newest(ROOM, limit)).map(({ seq }) => seq)
+  expect(await newest(3)).toEqual([18, 19, 20])
+  const { reads } = world
+  expect(await newest(2)).toEqual([19, 20])
+  world.post()
+  expect(await newest(3)).toEqual([19, 20, 21])
+  expect(world.reads).toBe(reads)
+  expect(await newest(10)).toEqual(firstSeqs(21).slice(11))
+  expect(world.reads).toBe(reads + 1)
+  world.failures = 1
+  expect(String(await failureOf(world.hub.newest('another', 5)))).toContain('the store is away')
+  expect([...world.opened]).toEqual([ROOM])
+})

@@ -32,6 +32,7 @@ class Rooms {
       metrics: createMetrics(),
       tail: { eventsMax: 1_000, bytesMax: 1 << 20, totalBytesMax: 1 << 20 },
       tickMsMax,
+      idleMax: 0,
     })
   }
 

@@ -44,7 +44,10 @@ export class World {
   /** Which timelines the bus was told to bring. */
   readonly opened = new Set<string>()
 
-  constructor(tail: TailLimits = { eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 }) {
+  constructor(
+    tail: TailLimits = { eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 },
+    idleMax = 0,
+  ) {
     const store = {
       epoch: 'E1',
       listEncoded: (timeline: string, range: Range) =>
@@ -57,7 +60,8 @@ export class World {
       close: (id: string) => void this.opened.delete(id),
     } as unknown as Bus
     this.hub = new Hub({
-      ...{ store, bus, tail, tickMsMax: 0, log: createLog('silent'), metrics: createMetrics() },
+      ...{ store, bus, tail, tickMsMax: 0, idleMax },
+      ...{ log: createLog('silent'), metrics: createMetrics() },
       // Standing still, so that each flush comes with the next turn.
       clock: { now: () => 0, monotonicMs: () => 0 },
     })
