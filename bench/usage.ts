@@ -82,18 +82,22 @@ export function startUsage({ servers, generator, cores }: Parties): () => Used {
   const startedAt = performance.now()
   const before = readCpuS(servers)
   const generatorBefore = readCpuS([generator])
-  const own = process.cpuUsage()
+  const ownBefore = readOwnCpuS(servers)
   const busyBefore = readBusy(cores)
   return () => {
     const seconds = (performance.now() - startedAt) / 1_000
     const serverCpuS = readCpuS(servers) - before
     const generatorCpuS = readCpuS([generator]) - generatorBefore
-    const { user, system } = process.cpuUsage(own)
-    const ours = [serverCpuS, generatorCpuS + (user + system) / 1e6]
+    const ours = [serverCpuS, readOwnCpuS(servers) - ownBefore]
     const others = readBusy(cores).map((busy, i) => busy - busyBefore[i]! - ours[i]!)
     const disturbed = Math.max(0, ...others.map((othersS) => othersS / seconds))
     return { seconds, serverCpuS, generatorCpuS, disturbed }
   }
+}
+
+/** Of this process and of all that it started but the server: it runs where the generator does. */
+function readOwnCpuS(servers: readonly number[]): number {
+  return readCpuS([process.pid]) - readCpuS(servers)
 }
 
 function readCpuS(pids: readonly number[]): number {

@@ -64,6 +64,7 @@ async function measure(folder: string, context: BenchContext): Promise<Measured[
     password: PASSWORD,
     seconds: quick ? HASHING_S.quick : HASHING_S.full,
   })
+  progress.end()
   const server = await ServerProcess.start({ ...options, profileFolder })
   return stopping(server, async () => {
     const bareS = names.length / bareRate
@@ -96,6 +97,8 @@ class RushBeside {
   #result: Promise<SignInsResult> | undefined
   #begunAt = 0
   #besideS = 0
+  /** The town has gone, and there are still people who want in. */
+  #isLast = false
 
   constructor(server: ServerProcess, names: string[], giveUpS: number, context: BenchContext) {
     this.#server = server
@@ -111,7 +114,7 @@ class RushBeside {
   }
 
   #begin(): Promise<SignInsResult> {
-    const { cores } = this.#context
+    const { cores, progress } = this.#context
     const job: SignInsJob = {
       kind: 'sign-ins',
       port: this.#server.port,
@@ -125,6 +128,10 @@ class RushBeside {
       mark: (name) => {
         if (name === BEGUN) this.#begunAt = performance.now()
       },
+      // While the town talks, what it tells is shown.
+      progress: (told) => {
+        if (this.#isLast) progress.tell(told, 'sign-ins')
+      },
     })
     // Whoever asks for the result gets to know; until then the talk goes on.
     result.catch(() => {})
@@ -136,7 +143,8 @@ class RushBeside {
     if (this.#result === undefined) throw new Error('The town fell apart before anyone came.')
     const { progress } = this.#context
     progress.begin('monday, those who are not in yet')
-    const result = await this.#result
+    this.#isLast = true
+    const result = await this.#result.finally(() => progress.end())
     const besideS = this.#besideS
     const isBeside = ({ atS }: { atS: number }) => atS <= besideS
     const beside = result.series.filter(isBeside)
