@@ -152,12 +152,12 @@ function summed(variant: Variant, runs: readonly Run[]): Measured {
     perCpuSecond: run.complete / run.serverCpuS,
     rssMiB: Math.max(...runs.map(({ rssPeakBytes }) => rssPeakBytes)) / 2 ** 20,
     receivedBytes: run.receivedBytes,
-    listenOverflows: Math.max(...runs.map(({ listenOverflows }) => listenOverflows)),
+    listenOverflows: run.listenOverflows,
     runs: tookMs,
     goals: goalsOf(goalMs, Math.max(...tookMs), {
       ...{ lost, twice, behind: sum(({ readers, complete }) => readers - complete) },
     }),
-    notes: notesOf(variant, run),
+    notes: notesOf(variant, run, runs.length),
     faults: runs.flatMap(({ faults }) => faults),
   }
 }
@@ -175,7 +175,7 @@ function goalsOf(
   ]
 }
 
-function notesOf({ name, from }: Variant, run: Run): string[] {
+function notesOf({ name, from }: Variant, run: Run, runs: number): string[] {
   const { p50, p99, max } = run.sinceOwnMs
   const ms = (value: number) => `${amount(value)} ms`
   return [
@@ -185,6 +185,13 @@ function notesOf({ name, from }: Variant, run: Run): string[] {
       `in each of ${ROOMS_EACH} rooms of each reader.`,
     `${amount(run.refused)} handshakes and ${amount(run.refusedRooms)} subscriptions were told ` +
       `to come later; ${amount(run.failed)} connections failed.`,
+    ...(run.listenOverflows > 0
+      ? [
+          `The listen queue was full for ${amount(run.listenOverflows)} handshakes, which the ` +
+            'kernel tries again after a second, and then after two more.',
+        ]
+      : []),
+    ...(runs > 1 ? ['The goals are asked of the worst run.'] : []),
     ...(name === 'cold' ? ['The CPU of the server has its start in it.'] : []),
   ]
 }
