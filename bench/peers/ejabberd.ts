@@ -15,6 +15,7 @@ import { Shape } from './shape.ts'
 
 /** Where Debian keeps libraries of Erlang; the machine's architecture stands for the asterisk. */
 const LIBRARIES = '/usr/lib'
+const ERLANG_LIBRARIES = '/usr/lib/erlang/lib'
 
 const ARCHIVE = 'archive.db'
 
@@ -62,12 +63,12 @@ export const ejabberd: Peer = {
   title: 'ejabberd',
   install: 'apt-get install ejabberd erlang-p1-sqlite3',
   durable: 'fsync before it is sent on',
-  ordered: 'in order for each room, gaps to be found by archive ids',
+  ordered: 'in order for each room, what was missed is in the archive',
   dialect: import.meta.path,
   roomName,
   find() {
     const folder = findLibrary()
-    if (folder === undefined || findProgram('erl') === undefined) return undefined
+    if (folder === undefined || findProgram('erl') === undefined || !hasSqlite()) return undefined
     return /ejabberd-([\d.]+)/.exec(folder)?.[1]
   },
   start({ core, connections }) {
@@ -109,6 +110,11 @@ function findLibrary(): string | undefined {
     if (name !== undefined) return join(LIBRARIES, folder, name)
   }
   return undefined
+}
+
+function hasSqlite(): boolean {
+  if (!existsSync(ERLANG_LIBRARIES)) return false
+  return readdirSync(ERLANG_LIBRARIES).some((name) => name.startsWith('p1_sqlite3-'))
 }
 
 const SERVICE = 'conference.localhost'
