@@ -219,10 +219,10 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   #began(id: number, feed: Feed | undefined): void {
     if (feed === undefined) return
     const { head, recovered, timeline } = feed
-    const { epoch } = this.#options.chat
-    const place = `"timeline":"${timeline.id}","epoch":"${epoch}"`
+    const { chat } = this.#options
+    const place = `"timeline":"${timeline.id}","epoch":"${chat.epoch}"`
     this.#reply(id, `{${place},"head":${head},"recovered":${recovered}}`)
-    feed.run()
+    chat.hub.start(feed)
   }
 
   #unsubscribe({ id, rest }: Frame): void {

@@ -198,7 +198,7 @@ class StreamConnection extends Reader implements Connection {
     if (this.#ended) return feed.close()
     this.#timeline = feed.timeline
     this.#say(this.#words.opening(feed))
-    feed.run()
+    this.#api.chat.hub.start(feed)
   }
 
   /** The runtime never refuses any text and would keep it all, so it is asked before each slice. */

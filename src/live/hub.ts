@@ -11,9 +11,11 @@ import type { Metrics } from '../metrics.ts'
 import type { Range, Store } from '../store/store.ts'
 import type { Seq, StoredEvent, TimelineId } from '../types.ts'
 import type { Bus, LiveEvent } from './bus.ts'
+import type { Feed } from './feed.ts'
 import { Lane } from './lane.ts'
 import type { Reader } from './reader.ts'
 import { cut, type Slice } from './slice.ts'
+import { Starts } from './starts.ts'
 import { TailBudget, type TailLimits } from './tail.ts'
 import { LiveTimeline } from './timeline.ts'
 
@@ -55,6 +57,7 @@ export class Hub {
   readonly #budget: TailBudget
   readonly #narrow: Lane
   readonly #wide: Lane
+  readonly #starts: Starts
   /** Timelines with slices to share, and how many these have been. */
   readonly #sharing = new Set<LiveTimeline>()
   #shared = 0
@@ -65,6 +68,7 @@ export class Hub {
     const { clock, metrics, tickMsMax } = options
     this.#options = options
     this.#budget = new TailBudget(options.tail)
+    this.#starts = new Starts(clock)
     const onRound = (tookMs: number, deliveries: number) => {
       metrics.deliveries.inc(deliveries)
       metrics.flushTime.observe(tookMs / 1_000)
@@ -136,6 +140,11 @@ export class Hub {
     this.#options.bus.close(timeline.id)
     this.#timelines.delete(timeline.id)
     timeline.tail.drop()
+  }
+
+  /** Has a feed run, as soon as it is its turn. */
+  start(feed: Feed): void {
+    this.#starts.add(feed)
   }
 
   /** Ends a subscription, live or not. */

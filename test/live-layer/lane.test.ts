@@ -209,3 +209,21 @@ test('readers that have ended are not written to, and not kept for ever', async 
   rooms.post('room')
   await eventually(() => stays!.writes.length > 0, 'whoever stays is served')
 })
+
+test('feeds begin a few milliseconds a turn, in the order asked for', async () => {
+  const rooms = new Rooms()
+  const first = await rooms.follow('room')
+  rooms.post('room', 5)
+  await eventually(() => first.writes.length > 0, 'the room has a tail')
+  const back = Array.from({ length: 40 }, () => new CountingReader(rooms))
+  for (const reader of back)
+    rooms.hub.start(await Feed.open(rooms.hub, { timeline: 'room', after: 0 }, reader))
+  expect(served(back)).toEqual([])
+  await turn()
+  const soon = served(back).length
+  expect(soon).toBeGreaterThan(0)
+  expect(soon).toBeLessThan(10)
+  expect(served(back)).toEqual(back.slice(0, soon))
+  await eventually(() => served(back).length === back.length, 'all have begun')
+  for (const { writes } of back) expect(writes).toEqual([{ room: [1, 2, 3, 4, 5] }])
+})

@@ -114,7 +114,7 @@ export class World {
   ): Promise<PaperReader> {
     const feed = await Feed.open(this.hub, { timeline: ROOM, ...start }, reader)
     reader.began(this.hub, feed, start)
-    feed.run()
+    this.hub.start(feed)
     return reader
   }
 }
