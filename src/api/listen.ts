@@ -28,6 +28,9 @@ const BODY_LIMITS = 4
 /** Above our own limit for slow readers, which closes with a code; this one cuts. */
 const BACKPRESSURE_LIMITS = 4
 
+/** What is left of a handshake once its socket is open: one for all of them. */
+const SETTLED: SocketStart = {}
+
 interface SocketData {
   start: SocketStart
   connection?: SocketConnection
@@ -146,7 +149,7 @@ function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): vo
   const connection = new SocketConnection(options, socket, start)
   // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of
   // it.
-  socket.data.start = {}
+  socket.data.start = SETTLED
   socket.data.connection = connection
   connection.opened(start)
 }
