@@ -180,7 +180,7 @@ export const settings = {
   tailEventsMax: integer(16_384, 1, 1e6, 'Recent events kept in memory for each live timeline.'),
   tailBytesMax: integer(4 << 20, 1_024, 1 << 30, 'Their bytes, for each live timeline.'),
   tailsBytesMax: integer(
-    64 << 20,
+    24 << 20,
     1_024,
     2 ** 40,
     'Their bytes, for all live timelines together; past it each has an equal share.',
