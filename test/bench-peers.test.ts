@@ -211,8 +211,10 @@ test('a delivery that a peer loses is missed', async () => {
   )
   const server = await socketIo.start({ core: undefined, connections: READERS })
   const job = { ...jobFor(socketIo, server), dialect, gapless: false }
-  const result = await generate<TalkResult>(job, { core: undefined }).finally(() => server.stop())
-  rmSync(folder, { recursive: true })
+  const result = await generate<TalkResult>(job, { core: undefined }).finally(async () => {
+    rmSync(folder, { recursive: true })
+    await server.stop()
+  })
   expect(result).toMatchObject({ posted: POSTS, lost: 1, twice: 0 })
 })
 
