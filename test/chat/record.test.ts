@@ -311,7 +311,12 @@ async function timeBetweenBatches(waiting: number, options: Partial<RecorderOpti
 test('while readers are busy, commits are ten milliseconds apart, or a full batch', async () => {
   const busy = { readersAreBusy: () => true, batchMax: 5 }
   expect(await timeBetweenBatches(4, busy)).toBeGreaterThan(7)
-  const soon = [await timeBetweenBatches(5, busy), await timeBetweenBatches(4, { batchMax: 5 })]
-  // Whatever else the machine does, one of the two was not held up for so long.
-  expect(Math.min(...soon)).toBeLessThan(7)
+  // Whatever else the machine does, one of three is not held up for so long.
+  const soonest = async (waiting: number, options: Partial<RecorderOptions>) => {
+    const times: number[] = []
+    for (let i = 0; i < 3; i++) times.push(await timeBetweenBatches(waiting, options))
+    return Math.min(...times)
+  }
+  expect(await soonest(5, busy)).toBeLessThan(7)
+  expect(await soonest(4, { batchMax: 5 })).toBeLessThan(7)
 })

@@ -328,3 +328,18 @@ test('the newest page is read once, and then kept up to date', async () => {
   expect(String(await failureOf(world.hub.newest('another', 5)))).toContain('the store is away')
   expect([...world.opened]).toEqual([ROOM])
 })
+
+test('who comes for the same a little later is given the same text', async () => {
+  const world = new World({ eventsMax: 100, bytesMax: 100_000, totalBytesMax: 1_000_000 })
+  const first = await world.follow()
+  world.post(30)
+  await eventually(() => first.cursor === 30, 'the tail has them')
+  let made = 0
+  const format = seqsFormat('shared', () => (made += 1))
+  for (let i = 0; i < 3; i++) {
+    const reader = await world.follow({ after: 10 }, new PaperReader(format))
+    await eventually(() => reader.isLive, 'it is live')
+    expect(reader.seqs).toHaveLength(20)
+  }
+  expect(made).toBe(1)
+})
