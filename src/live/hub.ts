@@ -331,5 +331,17 @@ export class Hub {
 }
 
 export function liveEvent(event: StoredEvent): LiveEvent {
-  return { timeline: event.timeline, seq: event.seq, json: encodeEvent(event) }
+  const { timeline, seq } = event
+  return { timeline, seq, json: inOnePiece(encodeEvent(event)) }
+}
+
+const BRACE = 0x7b
+
+/**
+ * The same text. The runtime keeps what was concatenated as a tree of its parts, ten strings for an
+ * event, and a tail would keep them all; to look at a character puts the text together.
+ */
+function inOnePiece(json: string): string {
+  if (json.charCodeAt(0) !== BRACE) throw new Error('An event is an object.')
+  return json
 }
