@@ -110,10 +110,12 @@ export class Lane {
   }
 
   #put(reader: Reader, slices: readonly Slice[]): void {
-    if (reader.due === undefined) {
-      reader.due = [...slices]
-      this.#readers.push(reader)
-    } else reader.due.push(...slices)
+    if (reader.due === undefined) reader.due = [...slices]
+    else reader.due.push(...slices)
+    // What the other lane holds for it goes along: who is in both must not wait for the wide one.
+    if (reader.listedBy === this) return
+    reader.listedBy = this
+    this.#readers.push(reader)
   }
 
   /** Phase 3. */
@@ -136,6 +138,7 @@ export class Lane {
   #writeTo(reader: Reader): void {
     const { due } = reader
     reader.due = undefined
+    reader.listedBy = undefined
     if (due === undefined || due.length === 0) return
     const taken = reader.ready ? reader.write(due) : 0
     if (taken < due.length && !reader.ended) this.#leaveBehind(reader, due.slice(taken))

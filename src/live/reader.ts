@@ -1,6 +1,7 @@
 import type { Seq, TimelineId } from '../types.ts'
 import type { Feed } from './feed.ts'
 import type { Format } from './format.ts'
+import type { Lane } from './lane.ts'
 import type { Slice } from './slice.ts'
 import type { LiveTimeline } from './timeline.ts'
 import { Turns } from './turns.ts'
@@ -20,6 +21,8 @@ export abstract class Reader {
   abstract readonly ended: boolean
   /** What the rounds under way hold for it, oldest first; the lanes' own. */
   due: Slice[] | undefined
+  /** The lane that listed it last for the round under way; the lanes' own. */
+  listedBy: Lane | undefined
   /** Its feeds that are not live; the feeds' own. */
   #feeds: Feed[] | undefined
   #turns: Turns | undefined

@@ -227,3 +227,19 @@ test('feeds begin a few milliseconds a turn, in the order asked for', async () =
   await eventually(() => served(back).length === back.length, 'all have begun')
   for (const { writes } of back) expect(writes).toEqual([{ room: [1, 2, 3, 4, 5] }])
 })
+
+test('who is in both does not wait in the small room for the large one either', async () => {
+  const rooms = new Rooms()
+  const large = await rooms.crowd('large', WIDE_READERS + 1)
+  const last = large.at(-1)!
+  await rooms.follow('small', last)
+  rooms.post('large')
+  await eventually(() => served(large).length > 0, 'the large one has begun')
+  rooms.post('small')
+  await turn()
+  await turn()
+  expect(last.writes).toEqual([{ large: [1], small: [1] }])
+  expect(served(large).length).toBeLessThan(WIDE_READERS / 2)
+  await eventually(() => served(large).length === large.length, 'the large one ends, too')
+  expect(last.writes).toHaveLength(1)
+})
