@@ -4,7 +4,7 @@ import type { Session } from '../client'
 import type { Signed } from './app.tsx'
 import { Back } from './shell.tsx'
 import { sentence } from './sign-in.tsx'
-import { exactly, roughly } from './times.tsx'
+import { exactly, roughly } from './times.ts'
 
 export function SessionsPage({ app }: { app: Signed }) {
   const [sessions, setSessions] = useState<Session[]>()

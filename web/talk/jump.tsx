@@ -4,7 +4,7 @@ import type { Message, Timeline, TimelineWindow } from '../../client'
 import { Dialog } from '../dialog.tsx'
 import { go, hrefOf, type TalkPlace } from '../places.ts'
 import { sentence } from '../sign-in.tsx'
-import { dayOf } from '../times.tsx'
+import { dayOf } from '../times.ts'
 
 interface Props {
   timeline: Timeline<Message>

@@ -4,7 +4,8 @@ import { useState } from 'preact/hooks'
 import type { Post } from '../../client'
 import { Markdown } from '../markdown.tsx'
 import { hrefOf, type TalkPlace } from '../places.ts'
-import { dayLabel, Time } from '../times.tsx'
+import { Time } from '../time.tsx'
+import { dayLabel } from '../times.ts'
 import type { Row } from './rows.ts'
 
 /** Longer messages are folded until somebody wants them whole. */

@@ -1,6 +1,6 @@
 /** What stands in the list of messages, from what is in the window. */
 import type { Message } from '../../client'
-import { dayOf } from '../times.tsx'
+import { dayOf } from '../times.ts'
 
 /** Messages of one person this close together stand under one name. */
 const GROUP_MS = 5 * 60_000

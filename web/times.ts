@@ -1,8 +1,5 @@
-/** Times as people say them, with the exact one on hover. */
-import { useEffect, useReducer } from 'preact/hooks'
-
-const MINUTE_MS = 60_000
-const TICK_MS = 30_000
+/** Times as people say them. */
+export const MINUTE_MS = 60_000
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' })
@@ -14,30 +11,8 @@ const weekday = new Intl.DateTimeFormat(undefined, {
 const dated = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' })
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' })
 
-/** The components that show a recent time; one timer for all of them. */
-const tellers = new Set<() => void>()
-setInterval(() => {
-  for (const tell of tellers) tell()
-}, TICK_MS)
-
-export function Time({ at }: { at: string }) {
-  const [, render] = useReducer((count: number) => count + 1, 0)
-  const ms = Date.parse(at)
-  const recent = Date.now() - ms < 60 * MINUTE_MS
-  useEffect(() => {
-    if (!recent) return
-    const tell = () => render(undefined)
-    tellers.add(tell)
-    return () => void tellers.delete(tell)
-  }, [recent])
-  return (
-    <time dateTime={at} title={exact.format(ms)}>
-      {recent ? ago(ms) : clock.format(ms)}
-    </time>
-  )
-}
-
-function ago(ms: number): string {
+/** “just now”, “5 minutes ago”. */
+export function ago(ms: number): string {
   const minutes = Math.floor((Date.now() - ms) / MINUTE_MS)
   return minutes < 1 ? 'just now' : relative.format(-minutes, 'minute')
 }
@@ -68,6 +43,12 @@ export function roughly(at: string): string {
   return relative.format(-Math.round(minutes / 60 / 24), 'day')
 }
 
+/** With the day of the week and the second. */
 export function exactly(at: string): string {
   return exact.format(Date.parse(at))
+}
+
+/** `14:05`. */
+export function clockTime(ms: number): string {
+  return clock.format(ms)
 }
