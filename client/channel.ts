@@ -1,0 +1,260 @@
+/**
+ * One place as it comes over the wire: a single subscription there, however many readers there are
+ * here. It keeps the *tail*, the events `(from, to]` that came last without a hole, and the `head`,
+ * the last seq there is known to be. It promises its readers nothing but this: what is beyond
+ * `from` will come by wire, or `from` will be raised. Whoever stands before `from` reads history.
+ *
+ * `from` is raised when a run does not join the one before, when the tail is longer than
+ * `QUEUE_MAX`, and when the head has been beyond `to` for so long that what is missing must be
+ * lost.
+ */
+import { delayMs } from './clock.ts'
+import type { Core } from './core.ts'
+import { type ParleyError, waitMs } from './errors.ts'
+import { readPage } from './history.ts'
+import { HEAD_GRACE_MS, HEAL_PAGE, QUEUE_MAX } from './limits.ts'
+import type { Reader } from './reader.ts'
+import type { HistoryOptions, Page, Place } from './types.ts'
+
+export interface AnyEvent {
+  seq: number
+}
+
+/** Where a reader stands; the epoch is not known before the server has told it. */
+export interface Position {
+  seq: number
+  epoch: string | undefined
+}
+
+interface Subscribed {
+  timeline: string
+  epoch: string
+  head: number
+  recovered: boolean
+}
+
+export class Channel {
+  readonly core: Core
+  readonly place: Place
+  readonly key: string
+  readonly readers = new Set<Reader>()
+  /** The server's name for it, while subscribed. */
+  timeline: string | undefined
+  /** Of all that follows; undefined before the first reply. */
+  epoch: string | undefined
+  head = 0
+  /** The last post of ours that was acknowledged: its event is on its way. */
+  acked = 0
+  tail: AnyEvent[] = []
+  from = 0
+  to = 0
+  /** Subscribed, and every reader has everything. */
+  live = false
+  #asked = false
+  #attempt = 0
+  #retry: unknown
+  #grace: unknown
+  readonly #pages = new Map<string, Promise<Page<AnyEvent>>>()
+
+  constructor(core: Core, place: Place, key: string) {
+    this.core = core
+    this.place = place
+    this.key = key
+  }
+
+  join(reader: Reader): void {
+    this.readers.add(reader)
+    if (this.timeline !== undefined) reader.began(true)
+    else if (this.core.connection.ready) this.subscribe()
+    this.core.connection.update()
+    this.core.changed()
+  }
+
+  leave(reader: Reader): void {
+    if (!this.readers.delete(reader)) return
+    if (this.readers.size === 0 && !this.#asked) this.#close()
+    this.core.changed()
+  }
+
+  /** Ends every reader. */
+  end(error: ParleyError | undefined): void {
+    for (const reader of [...this.readers]) reader.end(error)
+  }
+
+  /** On a connection that is ready. `afresh` leaves out what came meanwhile. */
+  subscribe(afresh = false): void {
+    if (this.#asked) return
+    this.#asked = true
+    const after = afresh ? undefined : this.#position()
+    const start = after && { after: after.seq, epoch: after.epoch }
+    this.core.connection.send('subscribe', { ...this.place, ...start }, (ok, error) => {
+      this.#asked = false
+      if (ok) this.#subscribed(ok, after)
+      else if (error) this.#refused(error)
+    })
+  }
+
+  /** The furthest that anyone here has come; those behind read history. */
+  #position(): Position | undefined {
+    const { epoch, to } = this
+    let furthest = epoch === undefined ? undefined : ({ seq: to, epoch } as Position)
+    for (const { at } of this.readers)
+      if (at && (!furthest || (at.epoch === furthest.epoch && at.seq > furthest.seq))) furthest = at
+    return furthest
+  }
+
+  #subscribed(ok: Subscribed, after: Position | undefined): void {
+    const { core } = this
+    const { timeline, epoch, head, recovered } = ok
+    this.timeline = timeline
+    core.timelines.set(timeline, this)
+    this.#attempt = 0
+    if (this.readers.size === 0) return this.#close()
+    const gapMax = Math.max(...[...this.readers].map((reader) => reader.gapMax))
+    if (after && recovered && head - after.seq > gapMax) {
+      this.#unsubscribe()
+      return this.subscribe(true)
+    }
+    const goesOn = recovered && epoch === this.epoch
+    if (!goesOn || after?.seq !== this.to)
+      this.#startAt(recovered && after !== undefined ? after.seq : head)
+    this.head = goesOn ? Math.max(this.head, head) : head
+    if (!goesOn) this.acked = 0
+    this.epoch = epoch
+    for (const reader of [...this.readers]) reader.began(recovered)
+    this.#watch()
+    core.changed()
+  }
+
+  #refused(error: ParleyError): void {
+    if (this.readers.size === 0) return this.#close()
+    // There may be room for it later, but nobody can say when: better refused than never live.
+    if (!error.temporary || error.code === 'too_many_subscriptions') return this.end(error)
+    const { clock } = this.core
+    const delay = delayMs(clock, this.#attempt, waitMs(error))
+    this.#attempt += 1
+    this.#retry = clock.setTimeout(() => this.subscribe(), delay)
+  }
+
+  disconnected(): void {
+    this.timeline = undefined
+    this.#stopTimers()
+    if (this.readers.size === 0) this.#close()
+  }
+
+  #close(): void {
+    this.#stopTimers()
+    this.core.channels.delete(this.key)
+    if (this.timeline !== undefined) this.#unsubscribe()
+    this.core.connection.update()
+  }
+
+  #unsubscribe(): void {
+    const { timeline, core } = this
+    this.timeline = undefined
+    core.timelines.delete(timeline!)
+    core.connection.send('unsubscribe', { timeline }, () => {})
+  }
+
+  #stopTimers(): void {
+    const { clock } = this.core
+    clock.clearTimeout(this.#grace)
+    clock.clearTimeout(this.#retry)
+    this.#grace = undefined
+  }
+
+  /** A run of events as it came. */
+  run(events: AnyEvent[]): void {
+    const first = events[0]!.seq
+    const last = first + events.length - 1
+    if (last <= this.to) return
+    if (first > this.to + 1) this.#startAt(first - 1)
+    const label = 'inbox' in this.place ? {} : this.place
+    for (const event of events) if (event.seq > this.to) this.tail.push(Object.assign(event, label))
+    this.to = last
+    this.head = Math.max(this.head, last)
+    this.#pump()
+    // Cut now and then rather than each time: the array is copied for it.
+    if (this.tail.length > 2 * QUEUE_MAX) {
+      this.tail = this.tail.slice(-QUEUE_MAX)
+      this.from = this.to - QUEUE_MAX
+    }
+    this.core.clock.clearTimeout(this.#grace)
+    this.#grace = undefined
+    this.#watch()
+    this.check()
+  }
+
+  /** The server has said that there is an event with this seq. */
+  raise(head: number): void {
+    if (head <= this.head) return
+    this.head = head
+    for (const reader of this.readers) reader.raised()
+    this.#watch()
+    this.check()
+  }
+
+  /** An event with this seq was just recorded: it is missing only if it does not come soon. */
+  expect(seq: number): void {
+    this.acked = Math.max(this.acked, seq)
+    this.#watch()
+  }
+
+  /** Something is known that has not come: it may be under way, for a while. */
+  #watch(): void {
+    if (Math.max(this.head, this.acked) <= this.to || this.timeline === undefined) return
+    this.#grace ??= this.core.clock.setTimeout(() => {
+      this.#grace = undefined
+      this.head = Math.max(this.head, this.acked)
+      this.#startAt(this.head)
+      this.#pump()
+      this.check()
+    }, HEAD_GRACE_MS)
+  }
+
+  #startAt(seq: number): void {
+    this.from = this.to = seq
+    this.tail = []
+  }
+
+  #pump(): void {
+    for (const reader of [...this.readers]) reader.pump()
+  }
+
+  /** Looks whether everyone has everything, and says so if that has changed. */
+  check(): void {
+    let live = this.timeline !== undefined
+    for (const reader of this.readers) {
+      reader.check()
+      live &&= reader.complete
+    }
+    if (live === this.live) return
+    this.live = live
+    this.core.changed()
+  }
+
+  /** Readers with the same gap at the same time are given the same page. */
+  page(options: HistoryOptions): Promise<Page<AnyEvent>> {
+    const key = JSON.stringify(options)
+    let page = this.#pages.get(key)
+    if (!page) {
+      page = this.#read(options).finally(() => this.#pages.delete(key))
+      this.#pages.set(key, page)
+    }
+    return page
+  }
+
+  async #read(options: HistoryOptions): Promise<Page<AnyEvent>> {
+    try {
+      return await readPage(this.core, this.place, { limit: HEAL_PAGE, ...options })
+    } catch (error) {
+      if ((error as ParleyError).code !== 'limit_out_of_range') throw error
+      return readPage(this.core, this.place, options)
+    }
+  }
+
+  /** History is of another epoch: the other end of this connection is not what it was. */
+  distrust(epoch: string): void {
+    if (this.timeline !== undefined && epoch !== this.epoch) this.core.connection.lose()
+  }
+}

@@ -1,0 +1,138 @@
+/** A subscription as it is handed out: as events, told in runs, or as an iterator, asked one by one. */
+import type { AnyEvent, Channel, Position } from './channel.ts'
+import { listen, tell } from './core.ts'
+import type { ParleyError } from './errors.ts'
+import { Reader } from './reader.ts'
+import type { Cursor, Reset, Subscription, SubscriptionState } from './types.ts'
+
+interface Told<E> {
+  events: E[]
+  reset: Reset
+  state: SubscriptionState
+  end: ParleyError | undefined
+}
+
+type Taken<E> = IteratorResult<E | Reset, undefined>
+
+export class PlaceSubscription<E extends AnyEvent> extends Reader implements Subscription<E> {
+  readonly #listeners: { [Type in keyof Told<E>]: Set<(value: Told<E>[Type]) => void> } = {
+    events: new Set(),
+    reset: new Set(),
+    state: new Set(),
+    end: new Set(),
+  }
+  #state: SubscriptionState = 'catching-up'
+  #error: ParleyError | undefined
+  /** Where the iterator's consumer stands; the buffer is ahead of it. */
+  #consumed: Cursor | undefined
+  #iterated = false
+  /** What was taken for the iterator, at most a page: no more is taken before it is empty. */
+  #buffer: (E | Reset)[] = []
+  #next = 0
+  #waiting: [give: (taken: Taken<E>) => void, fail: (error: ParleyError) => void][] = []
+
+  constructor(channel: Channel, at: Position | undefined) {
+    super(channel, at)
+    channel.join(this)
+  }
+
+  get cursor(): Cursor | undefined {
+    if (this.#next < this.#buffer.length) return this.#consumed
+    return this.at?.epoch === undefined ? undefined : (this.at as Cursor)
+  }
+
+  get state(): SubscriptionState {
+    if (this.ended) return 'ended'
+    if (this.channel.core.connection.retryAt !== undefined) return 'offline'
+    return this.complete ? 'live' : 'catching-up'
+  }
+
+  get ready(): boolean {
+    if (this.ended) return false
+    return this.#iterated ? this.#waiting.length > 0 : this.#listeners.events.size > 0
+  }
+
+  on<Type extends keyof Told<E>>(type: Type, listener: (value: Told<E>[Type]) => void) {
+    const stop = listen(this.#listeners[type] as Set<(value: Told<E>[Type]) => void>, listener)
+    this.pump()
+    return stop
+  }
+
+  close(): void {
+    this.end()
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<E | Reset, undefined> {
+    this.#iterated = true
+    return {
+      next: () => this.#pull(),
+      return: async () => {
+        this.end()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+
+  #pull(): Promise<Taken<E>> {
+    return new Promise((give, fail) => {
+      this.#waiting.push([give, fail])
+      this.#serve()
+      this.pump()
+    })
+  }
+
+  #serve(): void {
+    while (this.#waiting.length > 0) {
+      const value = this.#buffer[this.#next]
+      if (value === undefined && !this.ended) return
+      const [give, fail] = this.#waiting.shift()!
+      if (value !== undefined) {
+        this.#next += 1
+        this.#consumed = isReset(value)
+          ? { seq: value.head, epoch: value.epoch }
+          : { seq: value.seq, epoch: this.#consumed!.epoch }
+        give({ done: false, value })
+      } else if (this.#error) fail(this.#error)
+      else give({ done: true, value: undefined })
+    }
+  }
+
+  protected take(events: AnyEvent[]): void {
+    this.#hold(events as E[], { seq: events[0]!.seq - 1, epoch: this.at!.epoch! })
+    tell(this.#listeners.events, events as E[])
+  }
+
+  protected wasReset(reset: Reset): void {
+    this.#hold([reset])
+    tell(this.#listeners.reset, reset)
+  }
+
+  #hold(taken: (E | Reset)[], before?: Cursor): void {
+    if (!this.#iterated) return
+    const left = this.#buffer.slice(this.#next)
+    if (left.length === 0) this.#consumed = before
+    // A reset makes void what the one before it said.
+    else if (isReset(left.at(-1)!) && isReset(taken[0]!)) left.pop()
+    this.#buffer = [...left, ...taken]
+    this.#next = 0
+    this.#serve()
+  }
+
+  protected hasEnded(error: ParleyError | undefined): void {
+    this.#error = error
+    this.#serve()
+    this.check()
+    tell(this.#listeners.end, error)
+  }
+
+  check(): void {
+    const { state } = this
+    if (state === this.#state) return
+    this.#state = state
+    tell(this.#listeners.state, state)
+  }
+}
+
+function isReset(taken: AnyEvent | Reset): taken is Reset {
+  return 'type' in taken && taken.type === 'reset'
+}

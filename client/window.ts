@@ -1,0 +1,291 @@
+/**
+ * A contiguous run of events for a list on a screen. It is in one of two places:
+ *
+ * 1. *At the end* it follows the timeline, like any reader, and drops what is too much at the older
+ *    end. If it has fallen behind by more than it may hold, it loads the newest page instead.
+ * 2. *In the past* it takes nothing that comes live. Each page it loads joins what is there, or
+ *    takes its place; what is too much is dropped at the other end. When its newer end has come up
+ *    to the head, it is at the end again.
+ *
+ * A page counts only if the run is still as it was when the page was asked for.
+ */
+import type { AnyEvent, Channel } from './channel.ts'
+import { delayMs } from './clock.ts'
+import { listen, tell } from './core.ts'
+import { type ParleyError, waitMs } from './errors.ts'
+import { readPage } from './history.ts'
+import { WINDOW_EVENTS_MAX, WINDOW_PAGE } from './limits.ts'
+import type { OutboxPost } from './post.ts'
+import { Reader } from './reader.ts'
+import type { HistoryOptions, Message, Page, Post, TimelineWindow, WindowOptions } from './types.ts'
+
+export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineWindow<E> {
+  events: readonly E[] = []
+  state: TimelineWindow<E>['state'] = 'loading'
+  error: ParleyError | undefined
+  atEnd = false
+  readonly #max: number
+  readonly #pageSize: number
+  readonly #listeners = new Set<() => void>()
+  readonly #stopWatching: () => void
+  #posts: readonly OutboxPost[] = []
+  #postsChanged = false
+  /** What the last load was for: where to go again after a failure. */
+  #wanted: HistoryOptions
+  #loads = 0
+  #failures = 0
+  #again: unknown
+  readonly #under: { older?: Promise<void> | undefined; newer?: Promise<void> | undefined } = {}
+
+  constructor(channel: Channel, options: WindowOptions) {
+    super(channel)
+    const { around, eventsMax = WINDOW_EVENTS_MAX, pageSize = WINDOW_PAGE } = options
+    this.#pageSize = pageSize
+    this.#max = Math.max(eventsMax, pageSize)
+    this.#wanted = { around }
+    this.#stopWatching = channel.core.outbox.watch(channel.key, this)
+    channel.join(this)
+    this.postsChanged()
+    this.#load(this.#wanted).catch(() => {})
+  }
+
+  get posts(): readonly Post[] {
+    this.#renewPosts()
+    return this.#posts
+  }
+
+  get head(): number {
+    return Math.max(this.channel.head, this.#last)
+  }
+
+  get atStart(): boolean {
+    return this.state === 'ready' && (this.events[0]?.seq ?? 1) === 1
+  }
+
+  get ready(): boolean {
+    return this.atEnd && !this.ended
+  }
+
+  override get complete(): boolean {
+    if (this.state !== 'ready') return false
+    return this.atEnd ? super.complete : this.channel.timeline !== undefined
+  }
+
+  override get gapMax(): number {
+    return this.#max
+  }
+
+  get #last(): number {
+    return this.events.at(-1)?.seq ?? 0
+  }
+
+  loadOlder(): Promise<void> {
+    const first = this.events[0]?.seq
+    if (this.atStart || first === undefined) return Promise.resolve()
+    return this.#more('older', { before: first }, (page) => {
+      if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
+      this.events = [...page.events, ...this.events]
+      if (this.events.length > this.#max) {
+        this.events = this.events.slice(0, this.#max)
+        this.atEnd = false
+        this.#stand(page.epoch)
+      }
+    })
+  }
+
+  loadNewer(): Promise<void> {
+    if (this.atEnd) return Promise.resolve()
+    return this.#more('newer', { after: this.#last }, (page) => {
+      if (page.events[0]?.seq === this.#last + 1) this.#append(page.events)
+      this.#stand(page.epoch)
+      this.#meet()
+    })
+  }
+
+  jumpTo(seq: number): Promise<void> {
+    return this.#load({ around: seq })
+  }
+
+  jumpToEnd(): Promise<void> {
+    return this.#load({})
+  }
+
+  reload(): Promise<void> {
+    return this.#load(this.#wanted)
+  }
+
+  onChange(listener: () => void): () => void {
+    return listen(this.#listeners, listener)
+  }
+
+  close(): void {
+    this.end()
+  }
+
+  /** Takes the place of what is there. */
+  async #load(wanted: HistoryOptions): Promise<void> {
+    if (this.ended) return
+    const { core, place } = this.channel
+    this.#loads += 1
+    const load = this.#loads
+    this.#wanted = wanted
+    core.clock.clearTimeout(this.#again)
+    this.atEnd = false
+    this.state = 'loading'
+    this.error = undefined
+    this.#changed()
+    try {
+      const page = await readPage<E>(core, place, { ...wanted, limit: this.#pageSize })
+      if (load === this.#loads && !this.ended) this.#show(page)
+    } catch (error) {
+      if (load === this.#loads && !this.ended) this.#failed(error as ParleyError)
+      throw error
+    }
+  }
+
+  #show({ events, epoch }: Page<E>): void {
+    this.#failures = 0
+    this.state = 'ready'
+    this.events = events
+    this.#stand(epoch)
+    this.atEnd = this.#wanted.around === undefined
+    this.#meet()
+    this.#changed()
+  }
+
+  /** A failure that will pass is tried again by itself, for after a reset nobody else would. */
+  #failed(error: ParleyError): void {
+    this.state = 'failed'
+    this.error = error
+    this.#changed()
+    if (error.status === 404) return this.end(error)
+    if (!error.temporary) return
+    const { clock } = this.channel.core
+    const delay = delayMs(clock, this.#failures, waitMs(error))
+    this.#failures += 1
+    this.#again = clock.setTimeout(() => void this.reload().catch(() => {}), delay)
+  }
+
+  /** One page more, unless one is under way; it counts if nothing else was loaded meanwhile. */
+  #more(end: 'older' | 'newer', cursor: HistoryOptions, join: (page: Page<E>) => void) {
+    return (this.#under[end] ??= this.#page(cursor, join).finally(() => {
+      this.#under[end] = undefined
+    }))
+  }
+
+  async #page(cursor: HistoryOptions, join: (page: Page<E>) => void): Promise<void> {
+    const load = this.#loads
+    const { core, place } = this.channel
+    const epoch = this.at?.epoch
+    const page = await readPage<E>(core, place, { ...cursor, epoch, limit: this.#pageSize })
+    if (load !== this.#loads || this.ended || this.state !== 'ready') return
+    if (!page.recovered || page.epoch !== epoch) return this.#load({})
+    join(page)
+    this.#changed()
+  }
+
+  /** Where it reads on from, if it does. */
+  #stand(epoch: string): void {
+    this.at = { seq: this.#last, epoch }
+  }
+
+  /** At the end, once nothing is known to be beyond. */
+  #meet(): void {
+    const { epoch, head } = this.channel
+    if (this.state === 'ready' && epoch !== undefined && this.#last >= head) this.atEnd = true
+    this.pump()
+  }
+
+  #append(events: readonly E[]): void {
+    const all = [...this.events, ...events]
+    this.events = all.length > this.#max ? all.slice(-this.#max) : all
+  }
+
+  override began(recovered: boolean): void {
+    super.began(recovered)
+    this.#meet()
+    this.#changed()
+  }
+
+  protected override async heal(): Promise<void> {
+    const { head } = this.channel
+    if (this.atEnd && head - this.at!.seq > this.#max) await this.#load({}).catch(() => {})
+    else await super.heal()
+  }
+
+  protected take(events: AnyEvent[]): void {
+    this.#append(events as E[])
+    this.#changed()
+  }
+
+  protected wasReset(): void {
+    this.#load({}).catch(() => {})
+  }
+
+  protected hasEnded(error: ParleyError | undefined): void {
+    const { clock } = this.channel.core
+    clock.clearTimeout(this.#again)
+    this.#stopWatching()
+    if (error) {
+      this.state = 'failed'
+      this.error = error
+    }
+    this.atEnd = false
+    this.#changed()
+  }
+
+  override raised(): void {
+    this.#changed()
+  }
+
+  check(): void {}
+
+  awaits(seq: number): boolean {
+    return (this.atEnd || this.state === 'loading') && this.#last < seq
+  }
+
+  #changed(): void {
+    const { core, key } = this.channel
+    core.outbox.prune(key)
+    core.soon(this.#tell)
+    this.channel.check()
+  }
+
+  postsChanged(): void {
+    this.#postsChanged = true
+    this.channel.core.soon(this.#tell)
+  }
+
+  readonly #tell = (): void => {
+    this.#renewPosts()
+    tell(this.#listeners, undefined)
+  }
+
+  /** Another array if the posts, or what has become of them, have changed. */
+  #renewPosts(): void {
+    const posts = this.#pending()
+    const same = posts.length === this.#posts.length && posts.every((p, i) => p === this.#posts[i])
+    if (this.#postsChanged || !same) this.#posts = posts
+    this.#postsChanged = false
+  }
+
+  /**
+   * Those without an event. A post whose reply is late may have its event here already: it is
+   * taken to be the next of mine with the same text, until the reply says which it is.
+   */
+  #pending(): OutboxPost[] {
+    const { core, place } = this.channel
+    const claimed = new Set<E>()
+    return core.outbox.posts(place).filter((post) => {
+      if (post.state === 'sent') return post.seq! > this.#last
+      const { headBefore, text } = post
+      if (post.state !== 'sending' || headBefore === undefined) return true
+      const event = this.events.find((one) => {
+        const { seq, from, text: said } = one as unknown as Message
+        return seq > headBefore && said === text && from.id === post.owner && !claimed.has(one)
+      })
+      if (event) claimed.add(event)
+      return event === undefined
+    })
+  }
+}
