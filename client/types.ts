@@ -219,6 +219,11 @@ export interface TimelineWindow<E> {
   loadNewer(): Promise<void>
   jumpTo(seq: number): Promise<void>
   jumpToEnd(): Promise<void>
+  /**
+   * False while somebody reads further up: nothing is let go of there for what is new, so that a
+   * full window stays where it is and only `head` goes on. True at first.
+   */
+  follow(on: boolean): void
   /** After a failed first load. */
   reload(): Promise<void>
   /** At most once for each frame received. */

@@ -2,7 +2,8 @@
  * A contiguous run of events for a list on a screen. It is in one of two places:
  *
  * 1. *At the end* it follows the timeline, like any reader, and drops what is too much at the older
- *    end. If it has fallen behind by more than it may hold, it loads the newest page instead.
+ *    end, unless somebody reads there: then it stays in the past. If it has fallen behind by more
+ *    than it may hold, it loads the newest page instead.
  * 2. *In the past* it takes nothing that comes live. Each page it loads joins what is there, or
  *    takes its place; what is too much is dropped at the other end. When its newer end has come up
  *    to the head, it is at the end again.
@@ -32,6 +33,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   #postsChanged = false
   /** What the last load was for: where to go again after a failure. */
   #wanted: HistoryOptions
+  #following = true
   #loads = 0
   #failures = 0
   #again: unknown
@@ -112,6 +114,10 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   reload(): Promise<void> {
     return this.#load(this.#wanted)
+  }
+
+  follow(on: boolean): void {
+    this.#following = on
   }
 
   onChange(listener: () => void): () => void {
@@ -214,7 +220,13 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   protected take(events: AnyEvent[]): void {
-    this.#append(events as E[])
+    const all = [...this.events, ...(events as E[])]
+    if (this.#following || all.length <= this.#max) this.events = all.slice(-this.#max)
+    else {
+      this.events = all.slice(0, this.#max)
+      this.atEnd = false
+      this.#stand(this.at!.epoch!)
+    }
     this.#changed()
   }
 
