@@ -1,4 +1,5 @@
 /** The command: reads settings, starts the server, stops it on a signal. */
+import { createPageProcess } from './api/page-process.ts'
 import { readConfig } from './config.ts'
 import { createLog } from './log.ts'
 import { type RunningServer, startServer } from './server.ts'
@@ -17,7 +18,8 @@ async function main(): Promise<void> {
   // A bug has left things half done. Everything acknowledged is on the disk, so ending is safe.
   process.on('uncaughtException', endWith('an error nobody caught'))
   process.on('unhandledRejection', endWith('a rejection nobody caught'))
-  const server = await startServer({ config, log, onFatal })
+  const page = createPageProcess({ script: new URL('../web/build.ts', import.meta.url) })
+  const server = await startServer({ config, log, page, onFatal })
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       log.info({ signal }, 'stopping')

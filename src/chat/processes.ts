@@ -220,12 +220,12 @@ export class Processes<Job, Result> {
  * Not `detached`: where Linux groups processes by session, priorities count within a group only.
  * Standard error is the server's, so that a child that cannot start says why in the log.
  */
-function launch(script: URL, purpose: string): ChildProcess {
+export function launch(script: URL, purpose: string): ChildProcess {
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit']
   return spawn(process.execPath, [fileURLToPath(script), purpose], { stdio })
 }
 
 /** Nice 10: a tenth of a core that all else wants, too. At 19 it would be a hundredth. */
-function lower(pid: number): void {
+export function lower(pid: number): void {
   setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
 }
