@@ -32,7 +32,7 @@ export function SessionsPage({ app }: { app: Signed }) {
       <div class="sheet">
         <p>
           Wherever you are signed in. Ending a session closes its page within a second; do so for
-          any that you do not know, and choose a new password.
+          any that you do not know.
         </p>
         {fault !== undefined && <p role="alert">{fault}</p>}
         <ul>

@@ -4,6 +4,7 @@ import type { Signed } from './app.tsx'
 import { HOME_HREF, hrefOf, keyOf, placeOf, type Route } from './places.ts'
 import { SessionsPage } from './sessions.tsx'
 import { Sidebar } from './sidebar.tsx'
+import { StatusLine } from './status.tsx'
 import { Switcher } from './switcher.tsx'
 import { Talk } from './talk/talk.tsx'
 
@@ -20,6 +21,7 @@ export function Shell({ app, route }: { app: Signed; route: Route }) {
   }, [])
   return (
     <div class="shell" data-page={route.page}>
+      <StatusLine client={app.client} />
       <Sidebar app={app} route={route} onSwitch={() => setSwitching(true)} />
       <Page app={app} route={route} />
       {switching && <Switcher app={app} onClose={() => setSwitching(false)} />}

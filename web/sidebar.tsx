@@ -8,7 +8,6 @@ import { NewRoom } from './new-room.tsx'
 import { usePeople } from './people.ts'
 import { hrefOf, keyOf, type Route } from './places.ts'
 import { useChanges } from './signal.ts'
-import { StatusLine } from './status.tsx'
 
 /** Rooms listed; to see others, one searches. */
 const ROOMS_SHOWN = 200
@@ -33,13 +32,12 @@ export function Sidebar({ app, route, onSwitch }: Props) {
     <aside class="sidebar">
       <header>
         <span class="brand">Parley</span>
-        <StatusLine client={app.client} />
       </header>
       <div class="search">
         <input
           type="search"
           aria-label="Search rooms and people"
-          placeholder="Search rooms and people"
+          placeholder="Search"
           value={search}
           onInput={(event) => setSearch(event.currentTarget.value)}
           onKeyDown={(event) => event.key === 'Escape' && setSearch('')}

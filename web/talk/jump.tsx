@@ -16,8 +16,13 @@ export function JumpToDate(props: Props) {
   const [open, setOpen] = useState(false)
   return (
     <>
-      <button type="button" class="jump" aria-label="Jump to date" onClick={() => setOpen(true)}>
-        <span aria-hidden="true">Date</span>
+      <button
+        type="button"
+        class="quiet jump"
+        aria-label="Jump to date"
+        onClick={() => setOpen(true)}
+      >
+        <span aria-hidden="true">Go to date</span>
       </button>
       {open && <DateDialog {...props} onClose={() => setOpen(false)} />}
     </>
