@@ -1,17 +1,45 @@
-/** The command: reads settings, starts the server, stops it on a signal. */
+/** The command line: serves, or does one of the things in `commands/list.ts`. */
+import { type Command, Misuse, readOptions } from './commands/command.ts'
+import { findCommand, helpText } from './commands/list.ts'
 import { readConfig } from './config.ts'
 import { createLog } from './log.ts'
 import { type RunningServer, startServer } from './server.ts'
+import { version } from './version.ts'
 
 /** A drain that hangs is cut here: whoever stops us was promised ten seconds. */
 const STOP_MS_MAX = 9_500
 
-async function main(): Promise<void> {
+/** Exit codes, besides 0: it failed, or it was asked for in a way nobody understands. */
+const FAILED = 1
+const MISUSED = 2
+
+async function main([name = 'serve', ...args]: string[]): Promise<void> {
+  if (name === 'serve') return serve()
+  if (name === 'version' || name === '--version') return console.log(version)
+  if (name === 'help' || name === '--help') return console.log(helpText())
+  const command = findCommand(name)
+  if (command === undefined) {
+    console.error(`There is no command "${name}".\n\n${helpText()}`)
+    process.exit(MISUSED)
+  }
+  await run(command, args)
+}
+
+async function run(command: Command, args: string[]): Promise<void> {
+  try {
+    await command.run(readOptions(command, args), readConfig())
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exit(error instanceof Misuse ? MISUSED : FAILED)
+  }
+}
+
+async function serve(): Promise<void> {
   const config = readConfig()
   const log = createLog(config.logLevel)
   const endWith = (why: string) => (error: unknown) => {
     log.fatal({ err: error }, `${why}; ending the process, whoever supervises it starts it again`)
-    process.exit(1)
+    process.exit(FAILED)
   }
   const onFatal = endWith('the database cannot be trusted any more')
   // A bug has left things half done. Everything acknowledged is on the disk, so ending is safe.
@@ -21,7 +49,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       log.info({ signal }, 'stopping')
-      setTimeout(() => process.exit(1), STOP_MS_MAX).unref()
+      setTimeout(() => process.exit(FAILED), STOP_MS_MAX).unref()
       void stop(server)
     })
   console.log(`Parley is listening on ${server.url}`)
@@ -32,7 +60,7 @@ async function stop(server: RunningServer): Promise<never> {
   process.exit(0)
 }
 
-main().catch((error: Error) => {
+main(process.argv.slice(2)).catch((error: Error) => {
   console.error(`Parley could not start.\n${error.message}`)
-  process.exit(1)
+  process.exit(FAILED)
 })
