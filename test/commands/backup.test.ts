@@ -2,7 +2,7 @@
 import { Database } from 'bun:sqlite'
 import { afterEach, expect, test } from 'bun:test'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { spawn } from 'bun'
 import { ProgressBar } from '../../src/commands/progress.ts'
 import { type Person, type Room, ServerProcess, scratchFolder, signIn, signUp } from '../harness.ts'
@@ -179,6 +179,18 @@ test('a damaged backup, one with a hole, and what is none are refused, and leave
     0,
     expect.stringContaining('is in order: 1 user, 1 room, 1 timeline, 2 events'),
   ])
+})
+
+test('a copy that is found to be bad is no backup: nothing is left of it', async () => {
+  const { folder, file } = await backedUp()
+  const db = new Database(join(folder, 'parley.db'))
+  db.run('DELETE FROM events WHERE seq = 1')
+  db.close()
+  const target = join(scratch(), 'b.db')
+  const failed = await parley(['backup', '--to', target], { DATA_DIR: folder })
+  expect([failed.code, failed.errors]).toEqual([1, expect.stringMatching('has a hole')])
+  expect(readdirSync(dirname(target))).toEqual([])
+  expect(existsSync(file)).toBe(true)
 })
 
 test('a backup that cannot be written leaves nothing behind', async () => {
