@@ -3,6 +3,7 @@ import { type Command, Misuse, readOptions } from './commands/command.ts'
 import { findCommand, helpText } from './commands/list.ts'
 import { readConfig } from './config.ts'
 import { createLog } from './log.ts'
+import { SCRIPT_ARGUMENT } from './scripts.ts'
 import { type RunningServer, startServer } from './server.ts'
 import { version } from './version.ts'
 
@@ -14,6 +15,7 @@ const FAILED = 1
 const MISUSED = 2
 
 async function main([name = 'serve', ...args]: string[]): Promise<void> {
+  if (name === SCRIPT_ARGUMENT) return void (await scripts[args[0]!]?.())
   if (name === 'serve') return serve()
   if (name === 'version' || name === '--version') return console.log(version)
   if (name === 'help' || name === '--help') return console.log(helpText())
@@ -23,6 +25,11 @@ async function main([name = 'serve', ...args]: string[]): Promise<void> {
     process.exit(MISUSED)
   }
   await run(command, args)
+}
+
+/** Child processes of an executable; each runs as long as its module does. */
+const scripts: Record<string, () => Promise<unknown>> = {
+  'chat/hash-process': () => import('./chat/hash-process.ts'),
 }
 
 async function run(command: Command, args: string[]): Promise<void> {

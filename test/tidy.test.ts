@@ -30,7 +30,17 @@ const inSrc = sources.filter(({ path }) => path.startsWith('src/'))
 /** From the ground up: a layer may import from those before it and from itself. */
 const LAYERS = ['ground', 'store', 'live', 'chat', 'api', 'server', 'commands', 'main']
 /** Modules at the root of `src/` that any layer may use. */
-const GROUND = ['types', 'errors', 'clock', 'log', 'config', 'metrics', 'events', 'version']
+const GROUND = [
+  'types',
+  'errors',
+  'clock',
+  'log',
+  'config',
+  'metrics',
+  'events',
+  'version',
+  'scripts',
+]
 
 function layerOf(path: string): string {
   const [, first, second] = path.split('/')

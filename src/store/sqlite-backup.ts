@@ -20,6 +20,7 @@ import {
 import { dirname, join, resolve } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { scriptUrl } from '../scripts.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import type { CopyDone, CopyOrder } from './sqlite-copy-worker.ts'
 import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
@@ -173,7 +174,7 @@ function synced(path: string): void {
 }
 
 function copied(path: string, copy: string): Promise<void> {
-  const worker = new Worker(new URL('./sqlite-copy-worker.ts', import.meta.url))
+  const worker = new Worker(scriptUrl('store/sqlite-copy-worker'))
   return new Promise<void>((done, failed) => {
     worker.onmessage = ({ data }: MessageEvent<CopyDone>) =>
       data === undefined ? done() : failed(new Error(`The database cannot be copied: ${data}.`))

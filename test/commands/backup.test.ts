@@ -30,7 +30,7 @@ interface Ended {
 
 async function parley(args: string[], settings: Record<string, string> = {}): Promise<Ended> {
   const child = spawn({
-    cmd: [process.execPath, join(import.meta.dir, '../../src/main.ts'), ...args],
+    cmd: [...ServerProcess.command, ...args],
     env: { ...process.env, ...settings },
     stdout: 'pipe',
     stderr: 'pipe',
