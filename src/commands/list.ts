@@ -2,8 +2,14 @@
 import { version } from '../version.ts'
 import { backupCommand, inspectCommand, restoreCommand } from './backup.ts'
 import type { Command } from './command.ts'
+import { readyCommand } from './ready.ts'
 
-export const commands: readonly Command[] = [backupCommand, restoreCommand, inspectCommand]
+export const commands: readonly Command[] = [
+  backupCommand,
+  restoreCommand,
+  inspectCommand,
+  readyCommand,
+]
 
 export function findCommand(name: string): Command | undefined {
   return commands.find((command) => command.name === name)
