@@ -48,7 +48,7 @@ export class Core {
     this.url = url.replace(/\/+$/, '')
     this.cookie = options.cookie ?? (token === undefined && this.url === origin)
     this.clock = options.clock ?? systemClock
-    this.fetch = options.fetch ?? ((...given) => fetch(...given))
+    this.fetch = options.fetch ?? (((...given) => fetch(...given)) as typeof fetch)
     this.WebSocket = options.WebSocket ?? globalThis.WebSocket
     this.storage = options.storage
     this.session = { token }

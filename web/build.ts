@@ -5,8 +5,7 @@
  */
 import { basename, join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
-import type { Answer } from '../src/api/page-process.ts'
-import type { PageFile } from '../src/api/page-source.ts'
+import type { PackedPage, PageFile } from '../src/api/page-source.ts'
 
 /** The page itself first, then what it loads. Rejects with an `AggregateError` of what is wrong. */
 export async function buildPage(entry = join(import.meta.dir, 'index.html')): Promise<PageFile[]> {
@@ -35,7 +34,8 @@ async function fileOf(output: Bun.BuildArtifact): Promise<PageFile> {
   return { path, type: output.type, bytes, gzip, brotli }
 }
 
-async function answer(): Promise<Answer> {
+/** As `unpackPage` reads it. */
+export async function packPage(): Promise<PackedPage> {
   try {
     const files = await buildPage()
     return { files: files.map((file) => ({ ...file, ...encoded(file) })) }
@@ -56,4 +56,4 @@ function described(error: BuildMessage | ResolveMessage): string {
   return position?.file ? `${position.file}:${position.line}: ${message}` : message
 }
 
-if (import.meta.main) console.log(JSON.stringify(await answer()))
+if (import.meta.main) console.log(JSON.stringify(await packPage()))

@@ -2,14 +2,13 @@
  * The page, bundled from its sources by a child process. Bundling takes a core for a while and
  * memory that is never given back, so it is done elsewhere, at a low priority, once it is needed.
  */
-import { fileURLToPath } from 'node:url'
 import { launch, lower } from '../chat/processes.ts'
 import { withDeadline } from '../clock.ts'
-import type { PageFile, PageSource } from './page-source.ts'
+import { type PageSource, unpackPage } from './page-source.ts'
 
 export interface PageProcessOptions {
-  /** Prints one line of JSON: an `Answer`. */
-  script: URL
+  /** Prints one line of JSON: a `PackedPage`. */
+  script: string
   /** Usually it takes a tenth of a second; on a machine that is busy, much longer. */
   timeoutMs?: number
   /** What it may print. */
@@ -19,23 +18,20 @@ export interface PageProcessOptions {
 export const BUILD_MS_MAX = 60_000
 export const BUILD_BYTES_MAX = 16 << 20
 
-/** What the script prints. The bytes are in base64. */
-export type Answer = { files: Record<keyof PageFile, string>[] } | { error: string }
-
 export function createPageProcess(options: PageProcessOptions): PageSource {
   const { script, timeoutMs = BUILD_MS_MAX, bytesMax = BUILD_BYTES_MAX } = options
   let end = () => {}
   return {
     async files() {
-      const child = launch(script, 'build the page')
+      const child = launch([script], 'build the page')
       end = () => void child.kill('SIGKILL')
       if (child.pid !== undefined) tryTo(() => lower(child.pid!))
       child.stdin?.end()
       const late = () => new Error(`It takes longer than ${timeoutMs} ms.`)
       try {
-        return filesOf(await withDeadline(outputOf(child, bytesMax), timeoutMs, late))
+        return unpackPage(await withDeadline(outputOf(child, bytesMax), timeoutMs, late))
       } catch (error) {
-        const byHand = `Run "bun ${fileURLToPath(script)}" to see why.`
+        const byHand = `Run "bun ${script}" to see why.`
         throw new Error(`The page could not be built. ${byHand} ${(error as Error).message}`)
       } finally {
         end()
@@ -61,16 +57,6 @@ function outputOf(child: ReturnType<typeof launch>, bytesMax: number): Promise<s
     else reject(new Error(`Its process ended with ${signal ?? `exit code ${code}`}.`))
   })
   return promise
-}
-
-function filesOf(output: string): PageFile[] {
-  const answer = JSON.parse(output) as Answer
-  if ('error' in answer) throw new Error(answer.error)
-  const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))
-  return answer.files.map(({ path, type, ...coded }) => ({
-    ...{ path, type, bytes: bytes(coded.bytes) },
-    ...{ gzip: bytes(coded.gzip), brotli: bytes(coded.brotli) },
-  }))
 }
 
 /** A sandbox may forbid it; then the page is built at normal priority, once. */

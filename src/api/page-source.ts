@@ -19,3 +19,22 @@ export interface PageSource {
   /** Ends whatever is under way: `files` rejects. */
   close(): void
 }
+
+/** A page as text, to be printed or built in: the bytes are in base64. */
+export type PackedPage = { files: Record<keyof PageFile, string>[] } | { error: string }
+
+/** Throws the error that is packed in place of a page. */
+export function unpackPage(text: string): PageFile[] {
+  const packed = JSON.parse(text) as PackedPage
+  if ('error' in packed) throw new Error(packed.error)
+  const bytes = (coded: string) => new Uint8Array(Buffer.from(coded, 'base64'))
+  return packed.files.map(({ path, type, ...coded }) => ({
+    ...{ path, type, bytes: bytes(coded.bytes) },
+    ...{ gzip: bytes(coded.gzip), brotli: bytes(coded.brotli) },
+  }))
+}
+
+/** A page that was built in. */
+export function createPackedPage(text: string): PageSource {
+  return { files: async () => unpackPage(text), close() {} }
+}

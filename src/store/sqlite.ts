@@ -6,6 +6,7 @@
 import { deferred, withDeadline } from '../clock.ts'
 import { problem } from '../errors.ts'
 import { INBOX_ENTRY, inboxBody } from '../events.ts'
+import { scriptUrl } from '../scripts.ts'
 import type { NewEvent, StoredEvent, TimelineId } from '../types.ts'
 import {
   KEY_REUSED,
@@ -125,7 +126,7 @@ class DatabaseThread {
   constructor(role: Role, options: SqliteOptions) {
     this.#role = role
     this.#options = options
-    this.#worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url))
+    this.#worker = new Worker(scriptUrl('store/sqlite-worker'))
     this.#worker.onmessage = ({ data }: MessageEvent<Answer[]>) => {
       for (const answer of data) this.#settle(answer)
     }

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { preferredCoding } from '../../src/api/page.ts'
 import { createPageProcess, type PageProcessOptions } from '../../src/api/page-process.ts'
@@ -16,7 +15,7 @@ import { refusal } from './codes.ts'
 
 /** All that is needed to show the page for the first time, compressed. */
 const FIRST_LOAD_BYTES_MAX = 60 << 10
-const SCRIPT = new URL('../../web/build.ts', import.meta.url)
+const SCRIPT = join(import.meta.dir, '../../web/build.ts')
 
 let server: ServerProcess
 let files: PageFile[]
@@ -305,7 +304,7 @@ async function buildWith(text: string, limits: Partial<PageProcessOptions> = {})
   const path = join(folder.path, 'build.ts')
   writeFileSync(path, text)
   try {
-    return await createPageProcess({ script: pathToFileURL(path), ...limits }).files()
+    return await createPageProcess({ script: path, ...limits }).files()
   } finally {
     folder.remove()
   }

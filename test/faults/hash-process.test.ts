@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'bun:test'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { createPageProcess } from '../../src/api/page-process.ts'
+import { createPackedPage } from '../../src/api/page-source.ts'
 import { defaultConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
 import { startServer } from '../../src/server.ts'
@@ -143,7 +143,7 @@ onLinux('a server that has stopped leaves no child behind', async () => {
   const onFatal = (error: Error) => {
     throw error
   }
-  const page = createPageProcess({ script: new URL('../../web/build.ts', import.meta.url) })
+  const page = createPackedPage('{"files":[]}')
   const server = await startServer({ config, log: createLog('warn'), page, onFatal })
   try {
     await signUp(server.url)
