@@ -81,6 +81,10 @@ export class SqliteThread {
   call<T>(method: string, ...args: unknown[]): Promise<T> {
     if (this.#waiting.size >= this.#options.queueMax)
       return Promise.reject(problem('overloaded', { retryAfterS: 1 }))
+    return this.#sendInTime(method, args)
+  }
+
+  #sendInTime<T>(method: string, args: unknown[]): Promise<T> {
     const answer = this.#send<T>(method, args)
     const code = this.#role === 'writer' ? 'outcome_unknown' : 'overloaded'
     return withDeadline(answer, this.#options.timeoutMs, () => problem(code, { retryAfterS: 1 }))
@@ -91,8 +95,9 @@ export class SqliteThread {
     return (await this.call<T | null>(method, ...args)) ?? undefined
   }
 
+  /** After all that waits, however much that is. */
   async close(): Promise<void> {
-    await this.call('close')
+    await this.#sendInTime('close', [])
     await this.terminate()
   }
 
