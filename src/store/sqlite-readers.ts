@@ -7,10 +7,10 @@ import { SqliteThread, type ThreadOptions } from './sqlite-thread.ts'
 
 /**
  * With so many calls waiting for each thread, and calls that take so long, another thread is worth
- * its memory. A look-up in memory takes a tenth of that, however many wait for theirs.
+ * its memory. A look-up in memory takes a fiftieth of that, however many wait for theirs.
  */
 const WAITING_MIN = 8
-const SLOW_CALL_MS = 0.2
+const SLOW_CALL_MS = 0.5
 
 export interface ReadersOptions extends ThreadOptions {
   readersMax: number
