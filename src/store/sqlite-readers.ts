@@ -5,12 +5,8 @@
  */
 import { SqliteThread, type ThreadOptions } from './sqlite-thread.ts'
 
-/**
- * With so many calls waiting for each thread, and calls that take so long, another thread is worth
- * its memory. A look-up in memory takes a fiftieth of that, however many wait for theirs.
- */
+/** With so many slow calls waiting for each thread, another one is worth its memory. */
 const WAITING_MIN = 8
-const SLOW_CALL_MS = 0.5
 
 export interface ReadersOptions extends ThreadOptions {
   readersMax: number
@@ -58,8 +54,8 @@ export class SqliteReaders {
   #leastBusy(): SqliteThread {
     let least = this.#threads[0]!
     for (const thread of this.#threads) if (thread.waiting < least.waiting) least = thread
-    const isSlow = least.waiting >= WAITING_MIN && least.callMs >= SLOW_CALL_MS
-    if (isSlow && this.#threads.length < this.#max) this.#starting ??= this.#start()
+    const isLate = least.waiting >= WAITING_MIN && least.isSlow
+    if (isLate && this.#threads.length < this.#max) this.#starting ??= this.#start()
     return least
   }
 

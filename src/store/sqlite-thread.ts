@@ -17,8 +17,9 @@ export interface ThreadOptions extends StoreOptions {
 /** Calls in one message at the most: the first of them waits for the answer to the last. */
 const CALLS_TOGETHER = 64
 
-/** How much one measurement moves the average. */
-const SMOOTHING = 1 / 8
+/** A call that takes so long waits for the disk. A look-up in memory takes a fiftieth of it. */
+const SLOW_CALL_MS = 0.5
+const SLOW_MESSAGES_MIN = 4
 
 interface Waiting {
   resolve: (value: never) => void
@@ -33,7 +34,7 @@ export class SqliteThread {
   /** Calls of this turn of the event loop, on their way in one message. */
   #outgoing: Call[] = []
   #lastId = 0
-  #callMs = 0
+  #slowMessages = 0
   #closing = false
 
   constructor(role: Role, options: ThreadOptions) {
@@ -41,7 +42,7 @@ export class SqliteThread {
     this.#options = options
     this.#worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url))
     this.#worker.onmessage = ({ data: { answers, tookMs } }: MessageEvent<Answers>) => {
-      this.#callMs += (tookMs / answers.length - this.#callMs) * SMOOTHING
+      this.#slowMessages = tookMs / answers.length < SLOW_CALL_MS ? 0 : this.#slowMessages + 1
       for (const answer of answers) this.#settle(answer)
     }
     this.#worker.onerror = (event) => this.#die(new Error(event.message))
@@ -55,9 +56,12 @@ export class SqliteThread {
     return this.#waiting.size
   }
 
-  /** What a call takes the thread, in milliseconds, on average of late. */
-  get callMs(): number {
-    return this.#callMs
+  /**
+   * True if calls have been slow several messages in a row. A thread that was kept from its core
+   * for a moment is none that waits for the disk.
+   */
+  get isSlow(): boolean {
+    return this.#slowMessages >= SLOW_MESSAGES_MIN
   }
 
   /** Not bound by the time-out: checking a large database takes as long as it takes. */
