@@ -9,5 +9,6 @@ export function openStore(config: Config, options: StoreOptions): Promise<Store>
     folder: config.dataDir,
     timeoutMs: config.storeTimeoutMs,
     queueMax: config.storeQueueMax,
+    readersMax: config.storeReadersMax,
   })
 }
