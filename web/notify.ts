@@ -1,4 +1,4 @@
-/** How one hears of direct messages when looking elsewhere: the title, and the desktop if allowed. */
+/** How one hears of direct messages while looking elsewhere: by the title, and on the desktop. */
 import type { InboxEntry } from '../client'
 import type { Kept } from './kept.ts'
 import { go, hrefOf } from './places.ts'

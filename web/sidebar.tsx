@@ -21,13 +21,6 @@ interface Props {
 export function Sidebar({ app, route, onSwitch }: Props) {
   const [search, setSearch] = useState('')
   const [opening, setOpening] = useState(false)
-  const { conversations } = app
-  useChanges(conversations)
-  const found = usePeople(app, search)
-  const wanted = search.trim().toLowerCase()
-  const rooms = conversations.rooms.filter(({ name }) => name.toLowerCase().includes(wanted))
-  const people = wanted === '' ? conversations.people : found
-  const current = route.page === 'talk' ? keyOf(route.place) : undefined
   return (
     <aside class="sidebar">
       <header>
@@ -46,40 +39,55 @@ export function Sidebar({ app, route, onSwitch }: Props) {
           <kbd>Ctrl</kbd> <kbd>K</kbd>
         </button>
       </div>
-      <nav aria-label="Conversations">
-        <Section
-          title="Rooms"
-          action={
-            <button
-              type="button"
-              class="add"
-              onClick={() => setOpening(true)}
-              aria-label="New room"
-            >
-              +
-            </button>
-          }
-        >
-          <Items items={rooms.slice(0, ROOMS_SHOWN)} current={current} mark="room" />
-          {rooms.length > ROOMS_SHOWN && (
-            <p class="hint">and {rooms.length - ROOMS_SHOWN} more: search for them by name</p>
-          )}
-          {rooms.length === 0 && conversations.loaded && (
-            <p class="hint">{wanted === '' ? 'No rooms yet. Open the first.' : 'No such room.'}</p>
-          )}
-        </Section>
-        <Section title="People">
-          <Items items={people} current={current} mark="person" />
-          {people.length === 0 && (
-            <p class="hint">
-              {wanted === '' ? 'Search for a name to write to someone.' : 'Nobody of that name.'}
-            </p>
-          )}
-        </Section>
-      </nav>
+      <Lists app={app} route={route} search={search} onNewRoom={() => setOpening(true)} />
       <AccountMenu app={app} />
       {opening && <NewRoom app={app} onClose={() => setOpening(false)} />}
     </aside>
+  )
+}
+
+interface ListsProps {
+  app: Signed
+  route: Route
+  search: string
+  onNewRoom: () => void
+}
+
+function Lists({ app, route, search, onNewRoom }: ListsProps) {
+  const { conversations } = app
+  useChanges(conversations)
+  const found = usePeople(app, search)
+  const wanted = search.trim().toLowerCase()
+  const rooms = conversations.rooms.filter(({ name }) => name.toLowerCase().includes(wanted))
+  const people = wanted === '' ? conversations.people : found
+  const current = route.page === 'talk' ? keyOf(route.place) : undefined
+  return (
+    <nav aria-label="Conversations">
+      <Section
+        title="Rooms"
+        action={
+          <button type="button" class="add" onClick={onNewRoom} aria-label="New room">
+            +
+          </button>
+        }
+      >
+        <Items items={rooms.slice(0, ROOMS_SHOWN)} current={current} mark="room" />
+        {rooms.length > ROOMS_SHOWN && (
+          <p class="hint">and {rooms.length - ROOMS_SHOWN} more: search for them by name</p>
+        )}
+        {rooms.length === 0 && conversations.loaded && (
+          <p class="hint">{wanted === '' ? 'No rooms yet. Open the first.' : 'No such room.'}</p>
+        )}
+      </Section>
+      <Section title="People">
+        <Items items={people} current={current} mark="person" />
+        {people.length === 0 && (
+          <p class="hint">
+            {wanted === '' ? 'Search for a name to write to someone.' : 'Nobody of that name.'}
+          </p>
+        )}
+      </Section>
+    </nav>
   )
 }
 

@@ -34,32 +34,7 @@ export function SignIn({ client, notice, onSignedIn }: Props) {
       <form onSubmit={submit}>
         <h1>Parley</h1>
         <p class="motto">{notice ?? 'Every word numbered, none lost.'}</p>
-        <label>
-          Name
-          <input
-            name="name"
-            autocomplete="username"
-            autocapitalize="none"
-            spellcheck={false}
-            required
-            autofocus
-            maxLength={32}
-            aria-describedby={isNew ? 'name-rule' : undefined}
-          />
-        </label>
-        {isNew && <small id="name-rule">2–32 of a–z, 0–9, dot, dash and underscore</small>}
-        <label>
-          Password
-          <input
-            name="password"
-            type="password"
-            autocomplete={isNew ? 'new-password' : 'current-password'}
-            required
-            maxLength={256}
-            aria-describedby={isNew ? 'password-rule' : undefined}
-          />
-        </label>
-        {isNew && <small id="password-rule">At least 8 characters</small>}
+        <Fields isNew={isNew} />
         {fault !== undefined && <p role="alert">{fault}</p>}
         <button type="submit" class="primary" disabled={busy}>
           {isNew ? 'Sign up' : 'Sign in'}
@@ -76,6 +51,40 @@ export function SignIn({ client, notice, onSignedIn }: Props) {
         </button>
       </form>
     </main>
+  )
+}
+
+/** For an account that is to be made, with the rules. */
+function Fields({ isNew }: { isNew: boolean }) {
+  return (
+    <>
+      <label>
+        Name
+        <input
+          name="name"
+          autocomplete="username"
+          autocapitalize="none"
+          spellcheck={false}
+          required
+          autofocus
+          maxLength={32}
+          aria-describedby={isNew ? 'name-rule' : undefined}
+        />
+      </label>
+      {isNew && <small id="name-rule">2–32 of a–z, 0–9, dot, dash and underscore</small>}
+      <label>
+        Password
+        <input
+          name="password"
+          type="password"
+          autocomplete={isNew ? 'new-password' : 'current-password'}
+          required
+          maxLength={256}
+          aria-describedby={isNew ? 'password-rule' : undefined}
+        />
+      </label>
+      {isNew && <small id="password-rule">At least 8 characters</small>}
+    </>
   )
 }
 

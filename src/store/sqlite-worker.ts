@@ -1,7 +1,7 @@
 /**
  * The thread a SQLite connection lives in. Calls come in as lists of `[id, method, args]`, batches
- * of events as one string, and each message is answered by one with a list of `[id, error, result]`,
- * in the order they came: the next one starts when the last one ends.
+ * of events as one string, and each message is answered by one with a list of `[id, error,
+ * result]`, in the order they came: the next one starts when the last one ends.
  */
 import { unpackBatch } from './sqlite-batch.ts'
 import { SqliteDatabase } from './sqlite-database.ts'

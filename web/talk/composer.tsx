@@ -1,12 +1,10 @@
-/** Where one writes. Enter sends, Shift+Enter breaks the line, ↑ brings back what one wrote last. */
+/** Where one writes. Enter sends, Shift+Enter breaks, ↑ brings back what one wrote last. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 /** As the server counts, in bytes of UTF-8; its setting may be another, then it says so. */
 const TEXT_BYTES_MAX = 16_384
 /** From here on one is told how much room is left. */
 const ROOM_TOLD_BYTES = 1_024
-/** Texts that ↑ brings back, for each conversation. */
-const RECALLED_MAX = 50
 
 export interface ComposerProps {
   /** For the placeholder and for screen readers. */
@@ -23,29 +21,17 @@ export interface ComposerProps {
 const encoder = new TextEncoder()
 
 export function Composer({ title, draft, onDraft, onSend, sent, quoted }: ComposerProps) {
-  const [text, setText] = useState(draft)
-  const [recalled, setRecalled] = useState(0)
   const area = useRef<HTMLTextAreaElement>(null)
+  const { text, change, write, recalled, recall } = useText(draft, onDraft, sent)
   const left = TEXT_BYTES_MAX - encoder.encode(text).length
   const sendable = left >= 0 && /[^\p{C}\p{Z}]/u.test(text)
 
-  const change = (next: string) => {
-    setText(next)
-    onDraft(next)
-  }
   const send = () => {
     if (!sendable) return
     onSend(text)
-    setRecalled(0)
-    change('')
+    write('')
     area.current?.focus()
   }
-  const recall = (by: number) => {
-    const at = Math.min(Math.max(recalled + by, 0), sent.length, RECALLED_MAX)
-    setRecalled(at)
-    change(at === 0 ? '' : sent.at(-at)!)
-  }
-
   useGrowing(area, text)
   useEffect(() => {
     if (matchMedia('(pointer: fine)').matches) area.current?.focus()
@@ -79,10 +65,7 @@ export function Composer({ title, draft, onDraft, onSend, sent, quoted }: Compos
         placeholder={`Write to ${title}`}
         dir="auto"
         value={text}
-        onInput={(event) => {
-          setRecalled(0)
-          change(event.currentTarget.value)
-        }}
+        onInput={(event) => write(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
       {left < ROOM_TOLD_BYTES && (
@@ -95,6 +78,27 @@ export function Composer({ title, draft, onDraft, onSend, sent, quoted }: Compos
       </button>
     </form>
   )
+}
+
+/** What stands in the area: written by hand, or brought back from what was sent before. */
+function useText(draft: string, onDraft: (text: string) => void, sent: readonly string[]) {
+  const [text, setText] = useState(draft)
+  /** How far back; 0 is what is being written. */
+  const [recalled, setRecalled] = useState(0)
+  const change = (next: string) => {
+    setText(next)
+    onDraft(next)
+  }
+  const write = (next: string) => {
+    setRecalled(0)
+    change(next)
+  }
+  const recall = (by: number) => {
+    const at = Math.min(Math.max(recalled + by, 0), sent.length)
+    setRecalled(at)
+    change(at === 0 ? '' : sent.at(-at)!)
+  }
+  return { text, change, write, recalled, recall }
 }
 
 /** The area is as high as its text; its style sets a limit. */
