@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { spawn } from 'bun'
 import { buildExecutable } from '../scripts/build.ts'
+import { buildPage } from '../web/build.ts'
 import { scratchFolder, within } from './harness.ts'
 
 const BUILD_MS_MAX = 120_000
@@ -32,6 +33,23 @@ test('it needs nothing of the machine but the kernel and the C library', async (
   const names = [...libraries.matchAll(/^\s+(\S+?)\.so/gm)].map(([, name]) => name)
   const ofC = ['linux-vdso', 'libc', 'ld-linux', 'libpthread', 'libdl', 'libm', 'librt']
   expect(names.filter((name) => !ofC.some((known) => name!.includes(known)))).toEqual([])
+})
+
+test('the page is inside, the same to the byte', async () => {
+  const env = { PATH: '/nowhere', PORT: '0', DATA_DIR: join(folder.path, 'data') }
+  const child = spawn({ cmd: [executable], env, stdout: 'pipe', stderr: 'inherit' })
+  try {
+    const reader = child.stdout.getReader()
+    const { value } = await within(reader.read(), 'it prints its address')
+    const url = /http:\S+/.exec(new TextDecoder().decode(value))![0]
+    for (const { path, bytes } of await buildPage()) {
+      const served = await (await fetch(url + path)).bytes()
+      expect([path, Buffer.from(served).equals(bytes)]).toEqual([path, true])
+    }
+  } finally {
+    child.kill()
+    await child.exited
+  }
 })
 
 test('the stories and the backups are the same', async () => {
