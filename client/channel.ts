@@ -8,9 +8,10 @@
  * `QUEUE_MAX`, and when the head has been beyond `to` for so long that what is missing must be
  * lost.
  */
-import { delayMs } from './clock.ts'
+import { Alarm, Retry } from './clock.ts'
 import type { Core } from './core.ts'
-import { type ParleyError, waitMs } from './errors.ts'
+import type { ParleyError } from './errors.ts'
+import { waitMs } from './failures.ts'
 import { readPage } from './history.ts'
 import { HEAD_GRACE_MS, HEAL_PAGE, QUEUE_MAX } from './limits.ts'
 import type { Reader } from './reader.ts'
@@ -51,15 +52,17 @@ export class Channel {
   /** Subscribed, and every reader has everything. */
   live = false
   #asked = false
-  #attempt = 0
-  #retry: unknown
-  #grace: unknown
+  #pageMax: number | undefined = HEAL_PAGE
+  readonly #retry: Retry
+  readonly #grace: Alarm
   readonly #pages = new Map<string, Promise<Page<AnyEvent>>>()
 
   constructor(core: Core, place: Place, key: string) {
     this.core = core
     this.place = place
     this.key = key
+    this.#retry = new Retry(core.clock)
+    this.#grace = new Alarm(core.clock)
   }
 
   join(reader: Reader): void {
@@ -108,7 +111,7 @@ export class Channel {
     const { timeline, epoch, head, recovered } = ok
     this.timeline = timeline
     core.timelines.set(timeline, this)
-    this.#attempt = 0
+    this.#retry.succeeded()
     if (this.readers.size === 0) return this.#close()
     const gapMax = Math.max(...[...this.readers].map((reader) => reader.gapMax))
     if (after && recovered && head - after.seq > gapMax) {
@@ -128,22 +131,23 @@ export class Channel {
 
   #refused(error: ParleyError): void {
     if (this.readers.size === 0) return this.#close()
+    // The server has it, and we do not: a frame was lost on the way.
+    if (error.code === 'already_subscribed') return this.core.connection.lose()
     // There may be room for it later, but nobody can say when: better refused than never live.
     if (!error.temporary || error.code === 'too_many_subscriptions') return this.end(error)
-    const { clock } = this.core
-    const delay = delayMs(clock, this.#attempt, waitMs(error))
-    this.#attempt += 1
-    this.#retry = clock.setTimeout(() => this.subscribe(), delay)
+    this.#retry.later(() => this.subscribe(), waitMs(error))
   }
 
   disconnected(): void {
     this.timeline = undefined
-    this.#stopTimers()
+    this.#retry.clear()
+    this.#grace.clear()
     if (this.readers.size === 0) this.#close()
   }
 
   #close(): void {
-    this.#stopTimers()
+    this.#retry.clear()
+    this.#grace.clear()
     this.core.channels.delete(this.key)
     if (this.timeline !== undefined) this.#unsubscribe()
     this.core.connection.update()
@@ -154,13 +158,6 @@ export class Channel {
     this.timeline = undefined
     core.timelines.delete(timeline!)
     core.connection.send('unsubscribe', { timeline }, () => {})
-  }
-
-  #stopTimers(): void {
-    const { clock } = this.core
-    clock.clearTimeout(this.#grace)
-    clock.clearTimeout(this.#retry)
-    this.#grace = undefined
   }
 
   /** A run of events as it came. */
@@ -174,15 +171,20 @@ export class Channel {
     this.to = last
     this.head = Math.max(this.head, last)
     this.#pump()
-    // Cut now and then rather than each time: the array is copied for it.
-    if (this.tail.length > 2 * QUEUE_MAX) {
-      this.tail = this.tail.slice(-QUEUE_MAX)
-      this.from = this.to - QUEUE_MAX
-    }
-    this.core.clock.clearTimeout(this.#grace)
-    this.#grace = undefined
+    this.#cut()
+    this.#grace.clear()
     this.#watch()
     this.check()
+  }
+
+  /** Keeps of the tail what somebody may still want, and not too much of it. */
+  #cut(): void {
+    const { readers, to } = this
+    const wanted = [...readers].some((reader) => reader.queues && reader.at!.seq < to)
+    const length = wanted ? QUEUE_MAX : 0
+    if (this.tail.length <= length) return
+    this.tail = this.tail.slice(this.tail.length - length)
+    this.from = to - length
   }
 
   /** The server has said that there is an event with this seq. */
@@ -194,6 +196,10 @@ export class Channel {
     this.check()
   }
 
+  get known(): number {
+    return Math.max(this.head, this.acked)
+  }
+
   /** An event with this seq was just recorded: it is missing only if it does not come soon. */
   expect(seq: number): void {
     this.acked = Math.max(this.acked, seq)
@@ -202,14 +208,13 @@ export class Channel {
 
   /** Something is known that has not come: it may be under way, for a while. */
   #watch(): void {
-    if (Math.max(this.head, this.acked) <= this.to || this.timeline === undefined) return
-    this.#grace ??= this.core.clock.setTimeout(() => {
-      this.#grace = undefined
-      this.head = Math.max(this.head, this.acked)
+    if (this.known <= this.to || this.timeline === undefined || this.#grace.pending) return
+    this.#grace.set(HEAD_GRACE_MS, () => {
+      this.head = this.known
       this.#startAt(this.head)
       this.#pump()
       this.check()
-    }, HEAD_GRACE_MS)
+    })
   }
 
   #startAt(seq: number): void {
@@ -236,20 +241,19 @@ export class Channel {
   /** Readers with the same gap at the same time are given the same page. */
   page(options: HistoryOptions): Promise<Page<AnyEvent>> {
     const key = JSON.stringify(options)
-    let page = this.#pages.get(key)
-    if (!page) {
-      page = this.#read(options).finally(() => this.#pages.delete(key))
-      this.#pages.set(key, page)
-    }
+    const page = this.#pages.get(key) ?? this.#read(options).finally(() => this.#pages.delete(key))
+    this.#pages.set(key, page)
     return page
   }
 
+  /** As large a page as the server gives. */
   async #read(options: HistoryOptions): Promise<Page<AnyEvent>> {
     try {
-      return await readPage(this.core, this.place, { limit: HEAL_PAGE, ...options })
+      return await readPage(this.core, this.place, { limit: this.#pageMax, ...options })
     } catch (error) {
       if ((error as ParleyError).code !== 'limit_out_of_range') throw error
-      return readPage(this.core, this.place, options)
+      this.#pageMax = undefined
+      return this.#read(options)
     }
   }
 

@@ -11,9 +11,10 @@
  *
  * Whatever comes from a socket that has been given up is not heard.
  */
-import { delayMs } from './clock.ts'
+import { Alarm, Retry } from './clock.ts'
 import type { Core } from './core.ts'
-import { ParleyError, type Problem, unreachable, waitMs } from './errors.ts'
+import { ParleyError } from './errors.ts'
+import { failure, unreachable, waitMs } from './failures.ts'
 import { parsed } from './http.ts'
 import {
   CALLS_MAX,
@@ -23,7 +24,6 @@ import {
   REPLY_TIMEOUT_MS,
   SILENCE_MS,
 } from './limits.ts'
-import type { User } from './types.ts'
 
 /**
  * Told the reply, or the server's refusal; neither if the connection was lost before. Called
@@ -36,16 +36,11 @@ interface Call {
   id: number
   frame: string
   done: Done
-  timer?: unknown
+  timeout: Alarm
 }
 
 /** Closed for a fault of ours, or for too much of us: another attempt at once would not help. */
-const FAULTS: Record<number, Problem> = {
-  1008: { code: 'rate_limited', status: 429, title: 'Too many frames were sent.' },
-  1009: { code: 'body_too_large', status: 413, title: 'A frame was too long.' },
-  4013: { code: 'too_many_connections', status: 429, title: 'Too many connections.' },
-  4400: { code: 'bad_frame', status: 400, title: 'The server did not understand a frame.' },
-}
+const FAULTS = [1008, 1009, 4013, 4400]
 
 export class Connection {
   ready = false
@@ -53,27 +48,28 @@ export class Connection {
   retryAt: number | undefined
   error: ParleyError | undefined
   readonly #core: Core
+  /** Of the present attempt; after a refusal a dead one, until it is known why. */
   #socket: WebSocket | undefined
-  #attempt = 0
   #lastId = 0
   readonly #calls = new Map<number, Call>()
   #queue: Call[] = []
-  #retry: unknown
-  #watch: unknown
-  #idle: unknown
+  readonly #retry: Retry
+  readonly #watch: Alarm
+  readonly #idle: Alarm
 
   constructor(core: Core) {
     this.#core = core
+    this.#retry = new Retry(core.clock)
+    this.#watch = new Alarm(core.clock)
+    this.#idle = new Alarm(core.clock)
   }
 
   /** Looks again whether it is wanted. */
   update(): void {
-    const { clock, wanted } = this.#core
-    if (wanted) {
-      clock.clearTimeout(this.#idle)
-      this.#idle = undefined
-      if (this.#socket === undefined && this.#retry === undefined) this.#open()
-    } else this.#idle ??= clock.setTimeout(() => this.stop(), IDLE_MS)
+    if (this.#core.wanted) {
+      this.#idle.clear()
+      if (!this.#socket && !this.#retry.pending) this.#open()
+    } else if (!this.#idle.pending) this.#idle.set(IDLE_MS, () => this.stop())
   }
 
   /** Tries now; or, if it seems connected, makes sure of it. */
@@ -83,44 +79,35 @@ export class Connection {
   }
 
   stop(): void {
-    const { clock } = this.#core
-    clock.clearTimeout(this.#idle)
-    this.#idle = undefined
+    this.#idle.clear()
     this.#drop()
-    this.#attempt = 0
+    this.#retry.succeeded()
     this.retryAt = this.error = undefined
     this.#core.changed()
   }
 
   send(op: string, fields: object, done: Done): void {
-    if (!this.#socket) return done()
+    if (!this.ready && op !== 'auth') return done()
     this.#lastId += 1
     const id = this.#lastId
-    const call = { id, frame: JSON.stringify({ id, op, ...fields }), done }
+    const timeout = new Alarm(this.#core.clock)
+    const call = { id, frame: JSON.stringify({ id, op, ...fields }), done, timeout }
     if (this.#calls.size < CALLS_MAX) this.#transmit(call)
     else this.#queue.push(call)
   }
 
   /** Gives it up and comes back. */
-  lose(error?: ParleyError, atLeastMs = waitMs(error ?? {})): void {
-    const { clock } = this.#core
-    const delay = delayMs(clock, this.#attempt, atLeastMs)
-    this.#attempt += 1
+  lose(error?: ParleyError, atLeastMs = waitMs(error)): void {
     this.#drop()
     this.error = error
-    this.retryAt = clock.now() + delay
-    this.#retry = clock.setTimeout(() => {
-      this.#retry = undefined
-      this.update()
-    }, delay)
+    this.retryAt = this.#core.clock.now() + this.#retry.later(() => this.update(), atLeastMs)
     this.#core.changed()
   }
 
   #open(): void {
     this.#drop()
     const core = this.#core
-    if (this.retryAt !== undefined) this.retryAt = Math.min(this.retryAt, core.clock.now())
-    this.#watchFor(REPLY_TIMEOUT_MS, () => this.lose(unreachable()))
+    if (this.retryAt) this.retryAt = Math.min(this.retryAt, core.clock.now())
     let socket: WebSocket
     try {
       socket = new core.WebSocket!(`${core.url.replace('http', 'ws')}/ws`)
@@ -128,36 +115,35 @@ export class Connection {
       return this.lose(unreachable())
     }
     this.#socket = socket
+    this.#loseAfter(REPLY_TIMEOUT_MS)
     let opened = false
-    const ifCurrent =
+    const ifPresent =
       <T>(hear: (event: T) => void) =>
       (event: T) => {
         if (this.#socket === socket) hear(event)
       }
-    socket.onopen = ifCurrent(() => {
+    socket.onopen = ifPresent(() => {
       opened = true
       this.#signIn()
     })
-    socket.onmessage = ifCurrent(({ data }: MessageEvent) => this.#hear(data))
-    socket.onerror = () => {}
-    socket.onclose = ifCurrent(({ code, reason }: CloseEvent) => {
+    socket.onmessage = ifPresent(({ data }: MessageEvent) => this.#hear(data))
+    socket.onclose = ifPresent(({ code, reason }: CloseEvent) => {
       if (opened) this.#closed(code, reason)
       else this.#askWhy()
     })
+    // What there is to say is said by `close`, but some runtimes insist on a listener.
+    socket.onerror = () => {}
     core.changed()
   }
 
   #signIn(): void {
     const { session } = this.#core
-    if (session.token !== undefined)
-      this.send('auth', { token: session.token }, (ok, error) => {
-        if (ok) this.#isReady()
-        else if (error) this.#refused(error)
-      })
-    else if (session.fresh) {
-      session.fresh = false
-      this.#isReady()
-    } else this.#askWho(() => this.#isReady())
+    const { token, fresh } = session
+    session.fresh = false
+    // Refused, it is closed as well, with a code that says more.
+    if (token !== undefined) this.send('auth', { token }, (ok) => ok && this.#isReady())
+    else if (fresh) this.#isReady()
+    else this.#askWho(() => this.#isReady())
   }
 
   #isReady(): void {
@@ -165,11 +151,6 @@ export class Connection {
     this.retryAt = this.error = undefined
     this.#watchSilence()
     this.#core.connected()
-  }
-
-  #refused(error: ParleyError): void {
-    if (error.status === 401) this.#core.endSession(this.#core.session, error)
-    else this.lose(error)
   }
 
   /**
@@ -180,13 +161,14 @@ export class Connection {
     const socket = this.#socket
     const { session } = this.#core
     this.#core.whoAmI().then(
-      (user: User) => {
+      ({ id }) => {
         if (this.#socket !== socket) return
-        if (user.id === session.user?.id) then()
-        else this.#core.endSession(session, undefined)
+        if (id === session.user?.id) then()
+        else this.#core.endSession(session)
       },
       (error) => {
-        if (this.#socket === socket) this.#refused(error)
+        // One that says that we are signed out has had its effect.
+        if (this.#socket === socket) this.lose(error)
       },
     )
   }
@@ -195,30 +177,27 @@ export class Connection {
   #askWhy(): void {
     const socket = this.#socket
     this.#drop()
-    // The dead one stands for this attempt until the answer is there.
     this.#socket = socket
-    this.#askWho(() => this.lose(unreachable('The WebSocket cannot be opened.')))
+    this.#askWho(() => this.lose(unreachable()))
   }
 
   #closed(code: number, reason: string): void {
     if (code === 4401) return this.#askWhy()
-    const fault = FAULTS[code]
-    if (fault) this.lose(new ParleyError(fault), LONG_WAIT_MS)
+    if (FAULTS.includes(code)) this.lose(failure(`closed_${code}`, 400), LONG_WAIT_MS)
     else this.lose(undefined, Number(parsed(reason)?.retryMs) || 0)
   }
 
   #hear(data: unknown): void {
+    const frame = parsed(data as string) ?? {}
     if (this.ready) {
-      this.#attempt = 0
+      this.#retry.succeeded()
       this.#watchSilence()
     }
-    const frame = parsed(data as string)
-    if (!frame) return this.lose(unreachable('Something else than the server answered.'))
     if (frame.re === undefined) return this.#core.hear(frame)
     const call = this.#calls.get(frame.re)
-    if (call === undefined) return
+    if (!call) return
     this.#calls.delete(frame.re)
-    this.#core.clock.clearTimeout(call.timer)
+    call.timeout.clear()
     call.done(frame.ok, frame.error && new ParleyError(frame.error))
     const next = this.#queue.shift()
     if (next) this.#transmit(next)
@@ -226,44 +205,36 @@ export class Connection {
 
   #transmit(call: Call): void {
     this.#calls.set(call.id, call)
-    call.timer = this.#core.clock.setTimeout(() => this.lose(unreachable()), REPLY_TIMEOUT_MS)
+    call.timeout.set(REPLY_TIMEOUT_MS, () => this.lose(unreachable()))
     this.#socket!.send(call.frame)
   }
 
   #watchSilence(): void {
-    this.#watchFor(SILENCE_MS, () => this.#probe())
+    this.#watch.set(SILENCE_MS, () => this.#probe())
   }
 
   #probe(): void {
     this.send('ping', {}, () => {})
-    this.#watchFor(PING_TIMEOUT_MS, () => this.lose(unreachable()))
+    this.#loseAfter(PING_TIMEOUT_MS)
   }
 
-  #watchFor(ms: number, then: () => void): void {
-    const { clock } = this.#core
-    clock.clearTimeout(this.#watch)
-    this.#watch = clock.setTimeout(then, ms)
-  }
-
-  #clear(): void {
-    const { clock } = this.#core
-    clock.clearTimeout(this.#watch)
-    clock.clearTimeout(this.#retry)
-    this.#retry = undefined
+  #loseAfter(ms: number): void {
+    this.#watch.set(ms, () => this.lose(unreachable()))
   }
 
   /** Lets go of the socket, if there is one, and tells whoever waits for a reply. */
   #drop(): void {
-    this.#clear()
+    this.#watch.clear()
+    this.#retry.clear()
+    this.ready = false
     const socket = this.#socket
     this.#socket = undefined
-    this.ready = false
     const calls = [...this.#calls.values(), ...this.#queue]
     this.#calls.clear()
     this.#queue = []
     socket?.close()
-    for (const { timer } of calls) this.#core.clock.clearTimeout(timer)
+    for (const { timeout } of calls) timeout.clear()
     for (const { done } of calls) done()
-    if (socket) this.#core.disconnected()
+    this.#core.disconnected()
   }
 }

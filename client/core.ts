@@ -1,12 +1,13 @@
 /** What the parts of a client share: who is signed in, the connection, the channels, the outbox. */
 import { Channel } from './channel.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { systemClock } from './clock.ts'
 import { Connection } from './connection.ts'
-import { notSignedIn, ParleyError } from './errors.ts'
+import type { ParleyError } from './errors.ts'
+import { failure } from './failures.ts'
 import { keyOf } from './history.ts'
 import { request } from './http.ts'
 import { PostOutbox } from './outbox.ts'
-import type { ParleyOptions, Place, PostStorage, Status, User } from './types.ts'
+import type { Clock, ParleyOptions, Place, PostStorage, Status, User } from './types.ts'
 
 /** One sign-in. Another object takes its place when it ends, so late answers find it gone. */
 export interface SignedIn {
@@ -31,14 +32,13 @@ export class Core {
   readonly WebSocket: typeof WebSocket | undefined
   readonly storage: PostStorage | undefined
   session: SignedIn
-  closed = false
-  readonly connection = new Connection(this)
   readonly channels = new Map<string, Channel>()
   /** Those subscribed on the present connection, by the server's name for them. */
   readonly timelines = new Map<string, Channel>()
+  readonly connection: Connection
   readonly outbox: PostOutbox
   readonly statusListeners = new Set<(status: Status) => void>()
-  #told: Status = { state: 'signed-out' }
+  #told = JSON.stringify({ state: 'signed-out' })
   #soon = new Set<() => void>()
 
   constructor(options: ParleyOptions) {
@@ -52,6 +52,7 @@ export class Core {
     this.WebSocket = options.WebSocket ?? globalThis.WebSocket
     this.storage = options.storage
     this.session = { token }
+    this.connection = new Connection(this)
     this.outbox = new PostOutbox(this)
   }
 
@@ -61,19 +62,10 @@ export class Core {
 
   /** Something asks for a connection. */
   get wanted(): boolean {
-    return !!this.me && !this.closed && (this.channels.size > 0 || this.outbox.hasUnsent)
+    return !!this.me && (this.channels.size > 0 || this.outbox.hasUnsent)
   }
 
   get status(): Status {
-    const now = this.#look()
-    const told = this.#told
-    const same =
-      now.state === told.state &&
-      (now as { retryAt?: number }).retryAt === (told as { retryAt?: number }).retryAt
-    return same ? told : now
-  }
-
-  #look(): Status {
     const { ready, retryAt, error } = this.connection
     if (!this.me) return { state: 'signed-out' }
     if (!this.wanted) return { state: 'idle' }
@@ -90,8 +82,9 @@ export class Core {
 
   readonly #tellStatus = (): void => {
     const { status } = this
-    if (status === this.#told) return
-    this.#told = status
+    const now = JSON.stringify(status)
+    if (now === this.#told) return
+    this.#told = now
     tell(this.statusListeners, status)
   }
 
@@ -108,9 +101,8 @@ export class Core {
 
   /** Throws unless subscriptions and posts are possible. */
   requireMe(): User {
-    if (!this.me) throw notSignedIn()
-    const missing = this.closed ? 'closed' : !this.WebSocket && 'no_websocket'
-    if (missing) throw new ParleyError({ code: missing, status: 400 })
+    if (!this.me) throw failure('not_signed_in', 401)
+    if (!this.WebSocket) throw failure('no_websocket', 400)
     return this.me
   }
 
@@ -118,8 +110,9 @@ export class Core {
     return (await request<User>(this, 'GET', '/me')).data
   }
 
+  /** Whoever was signed in before is no longer. */
   begin(session: SignedIn): void {
-    this.connection.stop()
+    this.endSession(this.session)
     this.session = { ...session, fresh: true }
     this.outbox.load()
     this.connection.update()
@@ -127,14 +120,11 @@ export class Core {
   }
 
   /** A session that is not the present one has ended already. */
-  endSession(session: SignedIn, error: ParleyError | undefined): void {
+  endSession(session: SignedIn, error?: ParleyError): void {
     if (session !== this.session) return
     this.session = {}
-    this.stop(error)
-  }
-
-  stop(error?: ParleyError): void {
     this.connection.stop()
+    this.outbox.stop()
     for (const channel of [...this.channels.values()]) channel.end(error)
     this.changed()
     this.outbox.changed()

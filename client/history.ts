@@ -20,7 +20,7 @@ export async function readPage<E extends { seq: number }>(
   const { data, headers } = await request<E[]>(
     core,
     'GET',
-    `${pathOf(place)}/messages${queryOf({ ...options })}`,
+    `${pathOf(place)}/messages${queryOf(options)}`,
   )
   return {
     events: data,
@@ -33,7 +33,6 @@ export async function readPage<E extends { seq: number }>(
 }
 
 /** What is undefined is left out. */
-export function queryOf(options: Record<string, string | number | undefined>): string {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined)
-  return given.length > 0 ? `?${new URLSearchParams(given as [string, string][])}` : ''
+export function queryOf(options: object): string {
+  return `?${new URLSearchParams(JSON.parse(JSON.stringify(options)))}`
 }

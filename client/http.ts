@@ -1,6 +1,8 @@
 /** Requests over HTTP: who asks, how long one waits, and what an answer that is none becomes. */
+import { Alarm } from './clock.ts'
 import type { Core } from './core.ts'
-import { ParleyError, type Problem, unreachable } from './errors.ts'
+import { ParleyError, type Problem } from './errors.ts'
+import { unreachable } from './failures.ts'
 import { HTTP_TIMEOUT_MS } from './limits.ts'
 
 export interface Answer<T> {
@@ -18,28 +20,28 @@ export async function request<T>(
   path: string,
   body?: unknown,
 ): Promise<Answer<T>> {
-  const { session, clock } = core
+  const { session } = core
   const abort = new AbortController()
-  const timer = clock.setTimeout(() => abort.abort(), HTTP_TIMEOUT_MS)
+  const timeout = new Alarm(core.clock)
+  timeout.set(HTTP_TIMEOUT_MS, () => abort.abort())
   let response: Response
   let text: string
   try {
     response = await core.fetch(core.url + path, {
       method,
       headers: {
+        'Content-Type': 'application/json',
         ...(session.token && { Authorization: `Bearer ${session.token}` }),
-        ...(body !== undefined && { 'Content-Type': 'application/json' }),
       },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      body: JSON.stringify(body),
       credentials: core.cookie ? 'same-origin' : 'omit',
-      cache: 'no-store',
       signal: abort.signal,
     })
     text = await response.text()
   } catch {
     throw unreachable()
   } finally {
-    clock.clearTimeout(timer)
+    timeout.clear()
   }
   if (response.ok) return { data: parsed(text), headers: response.headers }
   const error = new ParleyError(problemOf(response, parsed(text)))

@@ -26,7 +26,7 @@ export const QUEUE_MAX = 1_000
 export const HEAL_PAGE = 1_000
 /** Unsent and failed posts of one person. */
 export const OUTBOX_POSTS_MAX = 1_000
-/** Posts of more bytes go over HTTP, since a frame that is too long would cost the connection. */
+/** Longer posts go over HTTP: a frame that is too long would cost the connection. */
 export const FRAME_POST_CHARS_MAX = 4_096
 export const WINDOW_EVENTS_MAX = 500
 export const WINDOW_PAGE = 50

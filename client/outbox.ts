@@ -11,9 +11,11 @@
  * Posts belong to the person who wrote them. Whoever else signs in here neither sees nor sends
  * them.
  */
-import { delayMs } from './clock.ts'
+import { Retry } from './clock.ts'
+import type { Done } from './connection.ts'
 import { type Core, listen, tell } from './core.ts'
-import { ParleyError, unreachable, waitMs } from './errors.ts'
+import type { ParleyError } from './errors.ts'
+import { failure, unreachable, waitMs } from './failures.ts'
 import { keyOf, pathOf } from './history.ts'
 import { request } from './http.ts'
 import { FRAME_POST_CHARS_MAX, OUTBOX_POSTS_MAX } from './limits.ts'
@@ -28,8 +30,8 @@ interface Posted {
 
 /** A list that shows posts until their events are there. */
 export interface PostWatcher {
-  /** The event with this seq is still to come, and will. */
-  awaits(seq: number): boolean
+  /** The post's event is still to come, and will. */
+  awaits(post: OutboxPost): boolean
   postsChanged(): void
 }
 
@@ -37,11 +39,10 @@ export class PostOutbox implements Outbox {
   readonly #core: Core
   /** Of everyone who was signed in here, in order. */
   #posts: OutboxPost[] = []
-  /** Lanes with a post under way, or waiting to go again. */
-  readonly #busy = new Set<string>()
-  readonly #timers = new Set<unknown>()
+  /** Those with a post under way, or waiting to go again. */
+  readonly #lanes = new Map<string, Retry>()
   readonly #listeners = new Set<() => void>()
-  readonly #watchers = new Map<string, Set<PostWatcher>>()
+  readonly #watchers = new Set<PostWatcher>()
   #lastAt = 0
 
   constructor(core: Core) {
@@ -54,7 +55,7 @@ export class PostOutbox implements Outbox {
 
   posts(place?: Place): OutboxPost[] {
     const key = place && keyOf(place)
-    return this.#mine().filter((post) => key === undefined || post.lane === key)
+    return this.#mine().filter((post) => key === undefined || post.placeKey === key)
   }
 
   onChange(listener: () => void): () => void {
@@ -64,17 +65,14 @@ export class PostOutbox implements Outbox {
   post(place: Place, text: string, key = randomKey()): Post {
     const core = this.#core
     const owner = core.requireMe().id
-    if ('inbox' in place) throw new ParleyError({ code: 'target_unclear', status: 400 })
-    if (this.#mine().filter(({ state }) => state !== 'sent').length >= OUTBOX_POSTS_MAX)
-      throw new ParleyError({ code: 'outbox_full', status: 429, title: 'Too many unsent posts.' })
+    if ('inbox' in place) throw failure('target_unclear', 400)
+    if (this.#mine().length >= OUTBOX_POSTS_MAX) throw failure('outbox_full', 429)
     // Never the same twice, so that the storage has them in order.
     this.#lastAt = Math.max(core.clock.now(), this.#lastAt + 1)
-    const post = new OutboxPost(this, { owner, place, text, key, createdAt: this.#lastAt })
+    const post = new OutboxPost(this, { id: key, owner, place, text, key, createdAt: this.#lastAt })
     this.#posts.push(post)
     keep(core.storage, post)
-    this.pump()
-    core.connection.update()
-    this.changed()
+    this.#moved()
     return post
   }
 
@@ -82,8 +80,8 @@ export class PostOutbox implements Outbox {
   load(): void {
     const { me, storage } = this.#core
     if (!me) return
-    const known = new Set(this.#posts.map(({ key }) => key))
-    const kept = readKept(storage, me.id).filter(({ key }) => !known.has(key))
+    const known = new Set(this.#posts.map(({ id }) => id))
+    const kept = readKept(storage, me.id).filter(({ id }) => !known.has(id))
     this.#posts.push(...kept.map((one) => new OutboxPost(this, one)))
     this.#posts.sort((one, other) => one.createdAt - other.createdAt)
     this.#lastAt = Math.max(this.#lastAt, ...kept.map(({ createdAt }) => createdAt))
@@ -95,49 +93,58 @@ export class PostOutbox implements Outbox {
     for (const post of this.#posts.filter(({ owner }) => owner === user?.id)) post.discard()
   }
 
+  /** What is under way may still be answered; what waits goes when its author is back. */
   stop(): void {
-    for (const timer of this.#timers) this.#core.clock.clearTimeout(timer)
-    this.#timers.clear()
+    for (const retry of this.#lanes.values()) retry.clear()
+    this.#lanes.clear()
   }
 
-  /** Sends the first post of each lane that is free. */
+  /** Sets out with every lane of mine that stands still. */
   pump(): void {
-    if (!this.#core.connection.ready) return
-    for (const post of this.#mine())
-      if (post.state === 'sending' && !this.#busy.has(laneOf(post))) this.#send(post)
+    for (const { lane, state } of this.#mine())
+      if (state === 'sending' && !this.#lanes.has(lane)) this.#next(lane)
   }
 
-  #send(post: OutboxPost): void {
-    const core = this.#core
-    const { text, key, place } = post
-    const lane = laneOf(post)
-    this.#busy.add(lane)
+  /** Sends the first post of a lane; without one, or a connection, the lane stands still. */
+  #next(lane: string, retry = new Retry(this.#core.clock)): void {
+    const post = this.#mine().find((one) => one.lane === lane && one.state === 'sending')
+    if (post && this.#core.connection.ready) {
+      this.#lanes.set(lane, retry)
+      this.#send(post, retry)
+    } else this.#lanes.delete(lane)
+  }
+
+  #send(post: OutboxPost, retry: Retry): void {
+    const { connection, channels, storage } = this.#core
+    const { text, key, place, lane } = post
     post.attempts += 1
-    const channel = core.channels.get(post.lane)
-    post.headBefore ??= channel && Math.max(channel.head, channel.acked)
-    if (post.attempts === 1) keep(core.storage, post)
-    const done = (ok?: Posted, error?: ParleyError) => {
+    post.headBefore ??= channels.get(post.placeKey)?.known
+    if (post.attempts === 1) keep(storage, post)
+    const done: Done = (ok, error) => {
       this.#settle(post, key, ok, error)
-      if (error?.temporary && post.state === 'sending') this.#later(lane, post.attempts, error)
-      else this.#free(lane)
+      if (error?.temporary) retry.later(() => this.#next(lane, retry), waitMs(error))
+      else this.#next(lane)
     }
-    if (text.length <= FRAME_POST_CHARS_MAX)
-      return core.connection.send('post', { ...place, text, key }, done)
-    request<Posted>(core, 'POST', `${pathOf(place)}/messages`, { text, key }).then(
+    if (text.length <= FRAME_POST_CHARS_MAX) connection.send('post', { ...place, text, key }, done)
+    else this.#sendLong(post, done)
+  }
+
+  #sendLong({ place, text, key }: OutboxPost, done: Done): void {
+    request<Posted>(this.#core, 'POST', `${pathOf(place)}/messages`, { text, key }).then(
       ({ data }) => done(data),
-      (error: ParleyError) => (error.status === 401 ? done() : done(undefined, error)),
+      (error) => done(undefined, error),
     )
   }
 
   #settle(post: OutboxPost, key: string, ok?: Posted, error?: ParleyError): void {
     const { channels, storage } = this.#core
-    if (ok) channels.get(post.lane)?.expect(ok.seq)
+    if (ok) channels.get(post.placeKey)?.expect(ok.seq)
     // Discarded, or failed and tried with another key, while it was under way.
     if (post.state !== 'sending' || post.key !== key) return
     if (ok) {
       post.wasSent(ok)
       forget(storage, post)
-      this.prune(post.lane)
+      this.prune()
     } else {
       post.error = error ?? this.#core.connection.error ?? unreachable()
       if (error && !error.temporary) {
@@ -148,56 +155,33 @@ export class PostOutbox implements Outbox {
     this.changed()
   }
 
-  #later(lane: string, attempts: number, error: ParleyError): void {
-    const { clock } = this.#core
-    const timer = clock.setTimeout(
-      () => {
-        this.#timers.delete(timer)
-        this.#free(lane)
-      },
-      delayMs(clock, attempts - 1, waitMs(error)),
-    )
-    this.#timers.add(timer)
-  }
-
-  #free(lane: string): void {
-    this.#busy.delete(lane)
-    this.pump()
-    this.#core.connection.update()
-  }
-
   /** It goes again. */
   retried(post: OutboxPost): void {
     keep(this.#core.storage, post)
-    this.pump()
-    this.#core.connection.update()
-    this.changed()
+    this.#moved()
   }
 
   remove(post: OutboxPost): void {
     this.#posts = this.#posts.filter((one) => one !== post)
     forget(this.#core.storage, post)
+    this.#moved()
+  }
+
+  #moved(): void {
+    this.pump()
     this.#core.connection.update()
     this.changed()
   }
 
-  watch(lane: string, watcher: PostWatcher): () => void {
-    const watchers = this.#watchers.get(lane) ?? new Set()
-    this.#watchers.set(lane, watchers.add(watcher))
-    return () => {
-      watchers.delete(watcher)
-      this.prune(lane)
-    }
+  watch(watcher: PostWatcher): () => void {
+    return listen(this.#watchers, watcher)
   }
 
   /** Sent posts are kept for as long as a window has still to show their event. */
-  prune(lane: string): void {
-    const watchers = [...(this.#watchers.get(lane) ?? [])]
+  prune(): void {
+    const watchers = [...this.#watchers]
     const left = this.#posts.filter(
-      (post) =>
-        post.state !== 'sent' ||
-        post.lane !== lane ||
-        watchers.some((watcher) => watcher.awaits(post.seq!)),
+      (post) => post.state !== 'sent' || watchers.some((watcher) => watcher.awaits(post)),
     )
     if (left.length === this.#posts.length) return
     this.#posts = left
@@ -205,8 +189,7 @@ export class PostOutbox implements Outbox {
   }
 
   changed(): void {
-    for (const watchers of this.#watchers.values())
-      for (const watcher of watchers) watcher.postsChanged()
+    for (const watcher of this.#watchers) watcher.postsChanged()
     this.#core.soon(this.#tell)
     this.#core.changed()
   }
@@ -217,9 +200,4 @@ export class PostOutbox implements Outbox {
     const { me } = this.#core
     return me ? this.#posts.filter(({ owner }) => owner === me.id) : []
   }
-}
-
-/** Posts of one person to one place go one after the other. */
-function laneOf({ owner, lane }: OutboxPost): string {
-  return `${owner} ${lane}`
 }

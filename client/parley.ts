@@ -1,6 +1,6 @@
 /** The client: accounts, rooms and people, and the way to timelines. */
 import { Core, listen } from './core.ts'
-import { unreachable } from './errors.ts'
+import { unreachable } from './failures.ts'
 import { queryOf } from './history.ts'
 import { request } from './http.ts'
 import { PlaceTimeline } from './timeline.ts'
@@ -65,7 +65,6 @@ export class Parley {
       name,
       password,
     })
-    if (core.me) core.endSession(core.session, undefined)
     core.begin({ token: core.cookie ? undefined : token, user })
     return user
   }
@@ -79,10 +78,8 @@ export class Parley {
     const { session } = core
     try {
       const user = await core.whoAmI()
-      if (session === core.session && user.id !== core.me?.id) {
-        if (core.me) core.endSession(session, undefined)
-        core.begin({ token: session.token, user })
-      }
+      if (session !== core.session) return core.me
+      if (user.id !== core.me?.id) core.begin({ token: session.token, user })
       return user
     } catch (error) {
       if ((error as { status?: number }).status === 401) return undefined
@@ -103,7 +100,7 @@ export class Parley {
       if (core.session === session) throw error
     }
     core.outbox.forgetOf(session.user)
-    core.endSession(session, undefined)
+    core.endSession(session)
   }
 
   listSessions(): Promise<Session[]> {
@@ -153,13 +150,13 @@ export class Parley {
     return this.#core.outbox
   }
 
-  /** For good: ends all subscriptions. Unsent posts stay in `storage`. */
+  /**
+   * Closes the connection, ends all subscriptions and forgets who was signed in. The session goes
+   * on, and unsent posts stay in `storage`.
+   */
   close(): void {
-    const core = this.#core
-    core.closed = true
     this.#stopListening()
-    core.outbox.stop()
-    core.stop()
+    this.#core.endSession(this.#core.session)
   }
 
   /** Tries now rather than at `retryAt`. */
@@ -179,14 +176,13 @@ export class Parley {
 /** Where there is a global scope that tells, browsers first of all. */
 function listenToNetwork(core: Core): () => void {
   const scope = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener'>>
-  const online = () => core.connection.reconnect()
-  const offline = () => {
-    if (core.wanted) core.connection.lose(unreachable('This device is offline.'))
+  const hear = ({ type }: Event) => {
+    if (type === 'online') core.connection.reconnect()
+    else if (core.wanted) core.connection.lose(unreachable())
   }
-  scope.addEventListener?.('online', online)
-  scope.addEventListener?.('offline', offline)
+  const types = ['online', 'offline']
+  for (const type of types) scope.addEventListener?.(type, hear)
   return () => {
-    scope.removeEventListener?.('online', online)
-    scope.removeEventListener?.('offline', offline)
+    for (const type of types) scope.removeEventListener?.(type, hear)
   }
 }

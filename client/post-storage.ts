@@ -3,40 +3,41 @@
  * other's. Two tabs may both send a post; its key sees to it that it is there once. A storage that
  * is full, or forbidden, costs this safety and nothing else.
  */
-import type { ParleyError, Problem } from './errors.ts'
-import type { OutboxPost } from './post.ts'
-import type { Place, PostStorage } from './types.ts'
+import type { Problem } from './errors.ts'
+import type { Place, Post, PostStorage } from './types.ts'
 
+/** What a post is, and what has become of it. */
 export interface KeptPost {
+  /** The first key it had: its name for good. */
+  id: string
+  /** Whose it is: a user's id. */
   owner: string
   place: Place
   text: string
   key: string
   createdAt: number
   attempts?: number
+  /** The head as it was known at the first attempt: the post's event can only be beyond. */
   headBefore?: number | undefined
-  failed?: Problem | undefined
+  state?: Post['state']
+  error?: Problem | undefined
 }
 
 const PREFIX = 'parley.post.'
 
-/** The name does not change with the key, so that a post that is tried again stays one item. */
-function nameOf({ owner, createdAt, key }: KeptPost): string {
-  return `${PREFIX}${owner}.${createdAt}.${key}`
+function nameOf({ owner, createdAt, id }: KeptPost): string {
+  return `${PREFIX}${owner}.${createdAt}.${id}`
 }
 
-export function keep(storage: PostStorage | undefined, post: OutboxPost): void {
-  const { owner, place, text, key, createdAt, attempts, headBefore, state, error } = post
-  const failed = state === 'failed' ? problemOf(error!) : undefined
-  const kept: KeptPost = { owner, place, text, key, createdAt, attempts, headBefore, failed }
-  attempt(() => storage?.setItem(nameOf(kept), JSON.stringify(kept)))
+export function keep(storage: PostStorage | undefined, post: KeptPost): void {
+  attempt(() => storage?.setItem(nameOf(post), JSON.stringify(post)))
 }
 
-export function forget(storage: PostStorage | undefined, post: OutboxPost): void {
+export function forget(storage: PostStorage | undefined, post: KeptPost): void {
   attempt(() => storage?.removeItem(nameOf(post)))
 }
 
-/** Those of one person, in the order written. What cannot be read is left alone. */
+/** Those of one person. What cannot be read is left alone. */
 export function readKept(storage: PostStorage | undefined, owner: string): KeptPost[] {
   const kept: KeptPost[] = []
   attempt(() => {
@@ -46,11 +47,7 @@ export function readKept(storage: PostStorage | undefined, owner: string): KeptP
         attempt(() => kept.push(JSON.parse(storage!.getItem(name)!)))
     }
   })
-  return kept.sort((one, other) => one.createdAt - other.createdAt)
-}
-
-function problemOf({ code, status, message, detail, hint, field }: ParleyError): Problem {
-  return { code, status, title: message, detail, hint, field }
+  return kept
 }
 
 function attempt(work: () => void): void {

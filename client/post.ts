@@ -1,5 +1,6 @@
 /** One post, from when it is written until it stands in its timeline. */
 import { ParleyError } from './errors.ts'
+import { failure } from './failures.ts'
 import { keyOf } from './history.ts'
 import type { PostOutbox } from './outbox.ts'
 import type { KeptPost } from './post-storage.ts'
@@ -7,41 +8,35 @@ import type { Place, Post } from './types.ts'
 
 type Sent = { seq: number; at: string }
 
-export class OutboxPost implements Post {
-  readonly owner: string
-  readonly place: Place
-  /** Which timeline it goes to, as a key. */
-  readonly lane: string
-  readonly text: string
-  readonly createdAt: number
-  key: string
+export class OutboxPost implements Post, KeptPost {
+  declare readonly id: string
+  declare readonly owner: string
+  declare readonly place: Place
+  declare readonly text: string
+  declare readonly createdAt: number
+  declare key: string
+  declare headBefore?: number | undefined
   state: Post['state'] = 'sending'
-  attempts: number
+  attempts = 0
   seq: number | undefined
   at: string | undefined
   error: ParleyError | undefined
   sent!: Promise<Sent>
-  /** The head as it was known at the first attempt: its event can only be beyond. */
-  headBefore: number | undefined
+  readonly placeKey: string
+  /** Posts of one person to one place go one after the other. */
+  readonly lane: string
   readonly #outbox: PostOutbox
   #resolve!: (sent: Sent) => void
   #reject!: (error: unknown) => void
 
   constructor(outbox: PostOutbox, kept: KeptPost) {
-    const { owner, place, text, key, createdAt, attempts = 0, headBefore, failed } = kept
+    Object.assign(this, kept)
     this.#outbox = outbox
-    this.owner = owner
-    this.place = place
-    this.lane = keyOf(place)
-    this.text = text
-    this.key = key
-    this.createdAt = createdAt
-    this.attempts = attempts
-    this.headBefore = headBefore
+    this.placeKey = keyOf(kept.place)
+    this.lane = `${kept.owner} ${this.placeKey}`
     this.#promise()
-    if (!failed) return
-    this.error = new ParleyError(failed)
-    this.hasFailed()
+    if (kept.error) this.error = new ParleyError(kept.error)
+    if (this.state === 'failed') this.hasFailed()
   }
 
   /** Nobody needs to wait for it, so nobody is blamed for not doing so. */
@@ -76,7 +71,7 @@ export class OutboxPost implements Post {
 
   discard(): void {
     if (this.state === 'sending') {
-      this.error = new ParleyError({ code: 'discarded', status: 400 })
+      this.error = failure('discarded', 400)
       this.hasFailed()
     }
     this.#outbox.remove(this)
@@ -85,6 +80,5 @@ export class OutboxPost implements Post {
 
 /** Not `crypto.randomUUID`, which pages over plain HTTP do not have. */
 export function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return crypto.getRandomValues(new Uint32Array(4)).join('-')
 }

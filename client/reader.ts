@@ -11,8 +11,9 @@
  * An answer counts only if the cursor is still the one it was asked for.
  */
 import type { AnyEvent, Channel, Position } from './channel.ts'
-import { delayMs } from './clock.ts'
-import { type ParleyError, waitMs } from './errors.ts'
+import { Retry } from './clock.ts'
+import type { ParleyError } from './errors.ts'
+import { waitMs } from './failures.ts'
 import type { Reset } from './types.ts'
 
 export abstract class Reader {
@@ -21,16 +22,20 @@ export abstract class Reader {
   at: Position | undefined
   ended = false
   #healing = false
-  #attempt = 0
-  #timer: unknown
+  readonly #retry: Retry
 
   constructor(channel: Channel, at?: Position) {
     this.channel = channel
     this.at = at
+    this.#retry = new Retry(channel.core.clock)
   }
 
   /** Whether it wants events now. */
   abstract get ready(): boolean
+  /** Whether the tail is kept for it. */
+  get queues(): boolean {
+    return this.ready
+  }
   /** The next events, right after those before. */
   protected abstract take(events: AnyEvent[]): void
   protected abstract wasReset(reset: Reset): void
@@ -53,21 +58,22 @@ export abstract class Reader {
   }
 
   get #busy(): boolean {
-    return this.#healing || this.#timer !== undefined
+    return this.#healing || this.#retry.pending
   }
 
   end(error?: ParleyError): void {
     if (this.ended) return
     this.ended = true
-    this.#stopWaiting()
+    this.#retry.clear()
     this.channel.leave(this)
     this.hasEnded(error)
   }
 
   /** The channel is subscribed; `recovered` if from where it asked to. */
   began(recovered: boolean): void {
+    if (this.ended) return
     const { epoch, head } = this.channel
-    this.#stopWaiting()
+    this.#retry.clear()
     this.at ??= { seq: head, epoch }
     if (this.at.epoch === undefined) this.at = { seq: this.at.seq, epoch }
     const beyond = this.at.seq > head
@@ -104,7 +110,7 @@ export abstract class Reader {
         const { epoch, events } = await channel.page({ limit: 1 })
         if (this.at === at && !this.ended) this.reset(epoch, events[0]?.seq ?? 0)
       } else if (page.events.length > 0) {
-        this.#attempt = 0
+        this.#retry.succeeded()
         if (page.epoch === channel.epoch) channel.raise(page.events.at(-1)!.seq)
         if (this.ready) this.#move(page.events)
       } else if (at.seq < channel.from || at.epoch !== channel.epoch) failed = {}
@@ -120,19 +126,10 @@ export abstract class Reader {
 
   #later(error: ParleyError): void {
     if (error.status === 404) return this.end(error)
-    const { clock } = this.channel.core
-    const delay = delayMs(clock, this.#attempt, waitMs(error))
-    this.#attempt += 1
-    this.#timer = clock.setTimeout(() => {
-      this.#timer = undefined
+    this.#retry.later(() => {
       this.pump()
       this.channel.check()
-    }, delay)
-  }
-
-  #stopWaiting(): void {
-    this.channel.core.clock.clearTimeout(this.#timer)
-    this.#timer = undefined
+    }, waitMs(error))
   }
 
   #move(events: AnyEvent[]): void {

@@ -12,8 +12,6 @@ interface Told<E> {
   end: ParleyError | undefined
 }
 
-type Taken<E> = IteratorResult<E | Reset, undefined>
-
 export class PlaceSubscription<E extends AnyEvent> extends Reader implements Subscription<E> {
   readonly #listeners: { [Type in keyof Told<E>]: Set<(value: Told<E>[Type]) => void> } = {
     events: new Set(),
@@ -29,7 +27,8 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
   /** What was taken for the iterator, at most a page: no more is taken before it is empty. */
   #buffer: (E | Reset)[] = []
   #next = 0
-  #waiting: [give: (taken: Taken<E>) => void, fail: (error: ParleyError) => void][] = []
+  /** There while the consumer waits. */
+  #wake: (() => void) | undefined
 
   constructor(channel: Channel, at: Position | undefined) {
     super(channel, at)
@@ -49,7 +48,11 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
 
   get ready(): boolean {
     if (this.ended) return false
-    return this.#iterated ? this.#waiting.length > 0 : this.#listeners.events.size > 0
+    return this.#iterated ? this.#wake !== undefined : this.#listeners.events.size > 0
+  }
+
+  override get queues(): boolean {
+    return true
   }
 
   on<Type extends keyof Told<E>>(type: Type, listener: (value: Told<E>[Type]) => void) {
@@ -62,39 +65,31 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     this.end()
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<E | Reset, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<E | Reset, undefined> {
     this.#iterated = true
-    return {
-      next: () => this.#pull(),
-      return: async () => {
-        this.end()
-        return { done: true, value: undefined }
-      },
+    try {
+      for (;;) {
+        const next = this.#buffer[this.#next]
+        if (next !== undefined) {
+          this.#next += 1
+          this.#consumed = isReset(next)
+            ? { seq: next.head, epoch: next.epoch }
+            : { seq: next.seq, epoch: this.#consumed!.epoch }
+          yield next
+        } else if (this.#error) throw this.#error
+        else if (this.ended) return
+        else await this.#more()
+      }
+    } finally {
+      this.end()
     }
   }
 
-  #pull(): Promise<Taken<E>> {
-    return new Promise((give, fail) => {
-      this.#waiting.push([give, fail])
-      this.#serve()
+  #more(): Promise<void> {
+    return new Promise((wake) => {
+      this.#wake = wake
       this.pump()
     })
-  }
-
-  #serve(): void {
-    while (this.#waiting.length > 0) {
-      const value = this.#buffer[this.#next]
-      if (value === undefined && !this.ended) return
-      const [give, fail] = this.#waiting.shift()!
-      if (value !== undefined) {
-        this.#next += 1
-        this.#consumed = isReset(value)
-          ? { seq: value.head, epoch: value.epoch }
-          : { seq: value.seq, epoch: this.#consumed!.epoch }
-        give({ done: false, value })
-      } else if (this.#error) fail(this.#error)
-      else give({ done: true, value: undefined })
-    }
   }
 
   protected take(events: AnyEvent[]): void {
@@ -115,12 +110,17 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     else if (isReset(left.at(-1)!) && isReset(taken[0]!)) left.pop()
     this.#buffer = [...left, ...taken]
     this.#next = 0
-    this.#serve()
+    this.#awake()
+  }
+
+  #awake(): void {
+    this.#wake?.()
+    this.#wake = undefined
   }
 
   protected hasEnded(error: ParleyError | undefined): void {
     this.#error = error
-    this.#serve()
+    this.#awake()
     this.check()
     tell(this.#listeners.end, error)
   }

@@ -1,8 +1,8 @@
 /** A place as the application sees it. */
 import type { AnyEvent } from './channel.ts'
 import type { Core } from './core.ts'
-import { pathOf, readPage } from './history.ts'
-import { request } from './http.ts'
+import { failure } from './failures.ts'
+import { readPage } from './history.ts'
 import { PlaceSubscription } from './subscription.ts'
 import type {
   HistoryOptions,
@@ -29,13 +29,9 @@ export class PlaceTimeline<E extends AnyEvent> implements Timeline<E> {
   }
 
   async get(seq: number): Promise<E> {
-    const path = `${pathOf(this.place)}/messages/${seq}`
-    // The inbox has no path for one entry.
-    if (path.startsWith('/messages')) {
-      const { events } = await this.history({ after: seq - 1, limit: 1 })
-      if (events[0]?.seq === seq) return events[0]
-    }
-    return (await request<E>(this.#core, 'GET', path)).data
+    const { events } = await this.history({ after: seq - 1, limit: 1 })
+    if (events[0]?.seq !== seq) throw failure('no_such_message', 404)
+    return events[0]
   }
 
   async findSeq(at: Date): Promise<number> {

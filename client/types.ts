@@ -1,5 +1,4 @@
 /** The nouns of the library: those on the wire first, then what it hands out. */
-import type { Clock } from './clock.ts'
 import type { ParleyError } from './errors.ts'
 
 export interface User {
@@ -62,6 +61,16 @@ export interface ParleyOptions {
   WebSocket?: typeof WebSocket
   /** For tests. */
   clock?: Clock
+}
+
+/** Where time and chance come from. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number
+  setTimeout(work: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  /** From 0 to just below 1. */
+  random(): number
 }
 
 export interface PostStorage {

@@ -11,9 +11,10 @@
  * A page counts only if the run is still as it was when the page was asked for.
  */
 import type { AnyEvent, Channel } from './channel.ts'
-import { delayMs } from './clock.ts'
+import { Retry } from './clock.ts'
 import { listen, tell } from './core.ts'
-import { type ParleyError, waitMs } from './errors.ts'
+import type { ParleyError } from './errors.ts'
+import { waitMs } from './failures.ts'
 import { readPage } from './history.ts'
 import { WINDOW_EVENTS_MAX, WINDOW_PAGE } from './limits.ts'
 import type { OutboxPost } from './post.ts'
@@ -22,6 +23,7 @@ import type { HistoryOptions, Message, Page, Post, TimelineWindow, WindowOptions
 
 export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineWindow<E> {
   events: readonly E[] = []
+  posts: readonly Post[] = []
   state: TimelineWindow<E>['state'] = 'loading'
   error: ParleyError | undefined
   atEnd = false
@@ -29,14 +31,11 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   readonly #pageSize: number
   readonly #listeners = new Set<() => void>()
   readonly #stopWatching: () => void
-  #posts: readonly OutboxPost[] = []
-  #postsChanged = false
   /** What the last load was for: where to go again after a failure. */
   #wanted: HistoryOptions
   #following = true
   #loads = 0
-  #failures = 0
-  #again: unknown
+  readonly #again: Retry
   readonly #under: { older?: Promise<void> | undefined; newer?: Promise<void> | undefined } = {}
 
   constructor(channel: Channel, options: WindowOptions) {
@@ -45,15 +44,11 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#pageSize = pageSize
     this.#max = Math.max(eventsMax, pageSize)
     this.#wanted = { around }
-    this.#stopWatching = channel.core.outbox.watch(channel.key, this)
+    this.#again = new Retry(channel.core.clock)
+    this.#stopWatching = channel.core.outbox.watch(this)
     channel.join(this)
     this.postsChanged()
-    this.#load(this.#wanted).catch(() => {})
-  }
-
-  get posts(): readonly Post[] {
-    this.#renewPosts()
-    return this.#posts
+    this.#reload()
   }
 
   get head(): number {
@@ -105,11 +100,16 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   jumpTo(seq: number): Promise<void> {
-    return this.#load({ around: seq })
+    return this.#jump({ around: seq })
   }
 
   jumpToEnd(): Promise<void> {
-    return this.#load({})
+    return this.#jump({})
+  }
+
+  /** Stays where it is until the page is there, and if it cannot be had. */
+  #jump(to: HistoryOptions): Promise<void> {
+    return this.state === 'ready' ? this.#goTo(to) : this.#load(to)
   }
 
   reload(): Promise<void> {
@@ -128,33 +128,42 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.end()
   }
 
-  /** Takes the place of what is there. */
-  async #load(wanted: HistoryOptions): Promise<void> {
+  /** Nobody asked for it, so nobody is told how it went. */
+  #reload(to = this.#wanted): void {
+    this.#load(to).catch(() => {})
+  }
+
+  /** What is there is void, or there is nothing. */
+  async #load(to: HistoryOptions): Promise<void> {
     if (this.ended) return
-    const { core, place } = this.channel
-    this.#loads += 1
-    const load = this.#loads
-    this.#wanted = wanted
-    core.clock.clearTimeout(this.#again)
+    this.#again.clear()
+    this.#wanted = to
     this.atEnd = false
     this.state = 'loading'
     this.error = undefined
     this.#changed()
+    const going = this.#goTo(to)
+    const load = this.#loads
     try {
-      const page = await readPage<E>(core, place, { ...wanted, limit: this.#pageSize })
-      if (load === this.#loads && !this.ended) this.#show(page)
+      await going
     } catch (error) {
       if (load === this.#loads && !this.ended) this.#failed(error as ParleyError)
       throw error
     }
   }
 
-  #show({ events, epoch }: Page<E>): void {
-    this.#failures = 0
+  /** Takes the place of what is there, once it is there itself. */
+  async #goTo(to: HistoryOptions): Promise<void> {
+    this.#loads += 1
+    const load = this.#loads
+    const { events, epoch } = await this.#page(to)
+    if (load !== this.#loads || this.ended) return
+    this.#again.clear()
+    this.#again.succeeded()
     this.state = 'ready'
     this.events = events
     this.#stand(epoch)
-    this.atEnd = this.#wanted.around === undefined
+    this.atEnd = to.around === undefined
     this.#meet()
     this.#changed()
   }
@@ -165,29 +174,28 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.error = error
     this.#changed()
     if (error.status === 404) return this.end(error)
-    if (!error.temporary) return
-    const { clock } = this.channel.core
-    const delay = delayMs(clock, this.#failures, waitMs(error))
-    this.#failures += 1
-    this.#again = clock.setTimeout(() => void this.reload().catch(() => {}), delay)
+    if (error.temporary) this.#again.later(() => this.#reload(), waitMs(error))
   }
 
   /** One page more, unless one is under way; it counts if nothing else was loaded meanwhile. */
   #more(end: 'older' | 'newer', cursor: HistoryOptions, join: (page: Page<E>) => void) {
-    return (this.#under[end] ??= this.#page(cursor, join).finally(() => {
-      this.#under[end] = undefined
-    }))
+    const load = this.#loads
+    const epoch = this.at?.epoch
+    return (this.#under[end] ??= this.#page({ ...cursor, epoch })
+      .then((page) => {
+        if (load !== this.#loads || this.ended || this.state !== 'ready') return
+        if (page.epoch === epoch && page.recovered) join(page)
+        else this.#reload({})
+        this.#changed()
+      })
+      .finally(() => {
+        this.#under[end] = undefined
+      }))
   }
 
-  async #page(cursor: HistoryOptions, join: (page: Page<E>) => void): Promise<void> {
-    const load = this.#loads
+  #page(options: HistoryOptions): Promise<Page<E>> {
     const { core, place } = this.channel
-    const epoch = this.at?.epoch
-    const page = await readPage<E>(core, place, { ...cursor, epoch, limit: this.#pageSize })
-    if (load !== this.#loads || this.ended || this.state !== 'ready') return
-    if (!page.recovered || page.epoch !== epoch) return this.#load({})
-    join(page)
-    this.#changed()
+    return readPage(core, place, { ...options, limit: this.#pageSize })
   }
 
   /** Where it reads on from, if it does. */
@@ -215,7 +223,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   protected override async heal(): Promise<void> {
     const { head } = this.channel
-    if (this.atEnd && head - this.at!.seq > this.#max) await this.#load({}).catch(() => {})
+    if (this.atEnd && head - this.at!.seq > this.#max) this.#reload({})
     else await super.heal()
   }
 
@@ -231,12 +239,11 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   protected wasReset(): void {
-    this.#load({}).catch(() => {})
+    this.#reload({})
   }
 
   protected hasEnded(error: ParleyError | undefined): void {
-    const { clock } = this.channel.core
-    clock.clearTimeout(this.#again)
+    this.#again.clear()
     this.#stopWatching()
     if (error) {
       this.state = 'failed'
@@ -252,33 +259,26 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   check(): void {}
 
-  awaits(seq: number): boolean {
-    return (this.atEnd || this.state === 'loading') && this.#last < seq
+  awaits({ placeKey, seq }: OutboxPost): boolean {
+    const coming = this.atEnd || this.state === 'loading'
+    return coming && placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
-    const { core, key } = this.channel
-    core.outbox.prune(key)
+    const { core } = this.channel
+    core.outbox.prune()
     core.soon(this.#tell)
     this.channel.check()
   }
 
   postsChanged(): void {
-    this.#postsChanged = true
     this.channel.core.soon(this.#tell)
   }
 
   readonly #tell = (): void => {
-    this.#renewPosts()
-    tell(this.#listeners, undefined)
-  }
-
-  /** Another array if the posts, or what has become of them, have changed. */
-  #renewPosts(): void {
     const posts = this.#pending()
-    const same = posts.length === this.#posts.length && posts.every((p, i) => p === this.#posts[i])
-    if (this.#postsChanged || !same) this.#posts = posts
-    this.#postsChanged = false
+    if (posts.length + this.posts.length > 0) this.posts = posts
+    tell(this.#listeners, undefined)
   }
 
   /**
