@@ -48,7 +48,7 @@ export function App({ client }: { client: Parley }) {
     }
   }, [who])
 
-  if (who === 'asking') return <p class="asking">Parley</p>
+  if (who === 'asking') return <Asking />
   if (who === 'unreachable') return <Unreachable onRetry={ask} />
   if (who === 'nobody')
     return (
@@ -61,6 +61,14 @@ export function App({ client }: { client: Parley }) {
     setWho('nobody')
   }
   return <Shell app={{ ...who, signOut }} route={route} />
+}
+
+function Asking() {
+  return (
+    <main class="asking">
+      <h1 class="brand">Parley</h1>
+    </main>
+  )
 }
 
 function Unreachable({ onRetry }: { onRetry: () => void }) {

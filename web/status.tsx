@@ -7,9 +7,8 @@ const SECOND_MS = 1_000
 
 export function StatusLine({ client }: { client: Parley }) {
   const [, render] = useReducer((count: number) => count + 1, 0)
-  useEffect(() => client.onStatus(() => render(undefined)), [client])
+  const status = useStatus(client)
   useChanges(client.outbox)
-  const { status } = client
   const waiting = client.outbox.posts().filter(({ state }) => state === 'sending').length
   const counting = status.state === 'offline'
   useEffect(() => {
@@ -29,6 +28,13 @@ export function StatusLine({ client }: { client: Parley }) {
       )}
     </div>
   )
+}
+
+/** Renders the component again whenever it changes. */
+export function useStatus(client: Parley): Status {
+  const [, render] = useReducer((count: number) => count + 1, 0)
+  useEffect(() => client.onStatus(() => render(undefined)), [client])
+  return client.status
 }
 
 function words(status: Status, waiting: number): string {

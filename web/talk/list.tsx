@@ -30,6 +30,7 @@ interface Props {
   place: TalkPlace
   target: number | undefined
   unreadAfter: number | undefined
+  isOffline: boolean
   onQuote: (text: string) => void
   /** The last message is on the screen and somebody looks at it. */
   onRead: (seq: number) => void
@@ -185,7 +186,7 @@ export class MessageList extends Component<Props> {
     event.preventDefault()
   }
 
-  override render({ window, place, target, unreadAfter, onQuote }: Props) {
+  override render({ window, place, target, unreadAfter, isOffline, onQuote }: Props) {
     const { events, atStart, atEnd, posts } = window
     const drawn = this.#atEnd ? events.slice(-DRAWN_AT_END) : events
     const rows = rowsOf(drawn, unreadAfter)
@@ -211,7 +212,8 @@ export class MessageList extends Component<Props> {
               onQuote={onQuote}
             />
           ))}
-          {atEnd && posts.map((post) => <PendingRow key={post.key} post={post} />)}
+          {atEnd &&
+            posts.map((post) => <PendingRow key={post.key} post={post} isOffline={isOffline} />)}
         </div>
         {!(this.#atEnd && atEnd) && (
           <button class="latest" type="button" onClick={this.#jumpToEnd}>

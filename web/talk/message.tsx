@@ -1,7 +1,7 @@
 /** One message, and one that is on its way. */
 import { Component } from 'preact'
 import { useState } from 'preact/hooks'
-import type { Post } from '../../client'
+import type { ParleyError, Post } from '../../client'
 import { Markdown } from '../markdown.tsx'
 import { hrefOf, type TalkPlace } from '../places.ts'
 import { Time } from '../time.tsx'
@@ -105,7 +105,7 @@ function Text({ text }: { text: string }) {
   )
 }
 
-export function PendingRow({ post }: { post: Post }) {
+export function PendingRow({ post, isOffline }: { post: Post; isOffline: boolean }) {
   const { state, text, error } = post
   return (
     <article class="message pending" data-state={state} aria-label="Your message">
@@ -124,9 +124,14 @@ export function PendingRow({ post }: { post: Post }) {
             </button>
           </>
         ) : (
-          <span>{post.attempts > 1 || error ? 'Waiting for the connection…' : 'Sending…'}</span>
+          <span>{waitingFor(isOffline, error)}</span>
         )}
       </footer>
     </article>
   )
+}
+
+function waitingFor(isOffline: boolean, error: ParleyError | undefined): string {
+  if (isOffline) return 'Will be sent once you are connected.'
+  return error === undefined || error.status === 0 ? 'Sending…' : `Trying again. ${error.message}`
 }

@@ -6,6 +6,7 @@ import { hrefOf, keyOf, type TalkPlace } from '../places.ts'
 import { Back } from '../shell.tsx'
 import { sentence } from '../sign-in.tsx'
 import { useChanges } from '../signal.ts'
+import { useStatus } from '../status.tsx'
 import { Composer } from './composer.tsx'
 import { JumpToDate } from './jump.tsx'
 import { MessageList } from './list.tsx'
@@ -33,6 +34,7 @@ export function Talk({ app, place, seq }: Props) {
   const [quoted, setQuoted] = useState<{ text: string }>()
   useEffect(() => () => window.close(), [])
   useChanges(app.conversations)
+  const status = useStatus(app.client)
   useJumps(window, seq)
   const unreadAfter = useUnreadAfter(app, place, window)
   const name = app.conversations.nameOf(place) ?? ''
@@ -54,6 +56,7 @@ export function Talk({ app, place, seq }: Props) {
         place={place}
         target={seq}
         unreadAfter={unreadAfter}
+        isOffline={status.state === 'offline'}
         onQuote={(text) => setQuoted({ text })}
         onRead={(last) => app.conversations.markRead(place, last)}
       />
