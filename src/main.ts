@@ -28,6 +28,8 @@ async function main([name = 'serve', ...args]: string[]): Promise<void> {
 
 async function run(command: Command, args: string[]): Promise<void> {
   await command.run(readOptions(command, args), readConfig())
+  // Connections that are kept alive would hold it back.
+  process.exit()
 }
 
 function failed(before: string): (error: Error) => never {

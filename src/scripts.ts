@@ -21,3 +21,9 @@ export function scriptUrl(name: ScriptName): URL {
 export function scriptArguments(name: ScriptName): string[] {
   return inExecutable ? [SCRIPT_ARGUMENT, name] : [fileURLToPath(scriptUrl(name))]
 }
+
+/** What starts another server. */
+export function serveCommand(): string[] {
+  if (inExecutable) return [process.execPath]
+  return [process.execPath, fileURLToPath(new URL('./main.ts', import.meta.url))]
+}

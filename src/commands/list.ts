@@ -3,12 +3,14 @@ import { version } from '../version.ts'
 import { backupCommand, inspectCommand, restoreCommand } from './backup.ts'
 import type { Command } from './command.ts'
 import { readyCommand } from './ready.ts'
+import { verifyCommand } from './verify.ts'
 
 export const commands: readonly Command[] = [
   backupCommand,
   restoreCommand,
   inspectCommand,
   readyCommand,
+  verifyCommand,
 ]
 
 export function findCommand(name: string): Command | undefined {

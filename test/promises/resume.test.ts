@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { deferred } from '../../src/clock.ts'
-import type { Seen } from '../checker.ts'
+import type { Seen } from '../../src/verify/checker.ts'
 import { type Message, type Person, type Room, ServerProcess, signUp, until } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
 import { follow, Run, roomSpot, type Spot, VIAS } from './run.ts'
