@@ -18,6 +18,8 @@ import { ask, signUpPeople } from './accounts.ts'
 /** Which field of a line in `/proc/diskstats` counts flushes, from 0; there since Linux 5.5. */
 const FLUSHES_FIELD = 18
 const WRITES = 40
+/** The one with the fewest flushes counts, for others may flush the disk meanwhile. */
+const ROUNDS = 3
 /** Of so many writes that we flush ourselves, if fewer are counted, the disk does not tell. */
 const COUNTED_MIN = 0.9
 
@@ -29,16 +31,20 @@ export interface Flushes {
 /**
  * Posts one message after the other, and counts the flushes meanwhile. Undefined where the disk
  * under `folder` does not count them: there nobody can tell. Whatever else is flushed on that disk
- * at the same time is counted, too, so a busy machine may hide what is missing.
+ * at the same time is counted, too, so a machine that is busy all the time may hide what is missing.
  */
 export async function countFlushes(url: string, folder: string): Promise<Flushes | undefined> {
   const count = createFlushCounter(folder)
   if (count === undefined) return undefined
   const [person] = await signUpPeople(url, 1)
   const path = `/user/${person!.id}/messages`
-  const before = count()
-  for (let i = 0; i < WRITES; i++) await ask(url, path, person!.token, { text: `note ${i}` })
-  return { posts: WRITES, flushes: count() - before }
+  let fewest = Number.POSITIVE_INFINITY
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = count()
+    for (let i = 0; i < WRITES; i++) await ask(url, path, person!.token, { text: `note ${i}` })
+    fewest = Math.min(fewest, count() - before)
+  }
+  return { posts: WRITES, flushes: fewest }
 }
 
 function createFlushCounter(folder: string): (() => number) | undefined {

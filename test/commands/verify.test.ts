@@ -88,16 +88,20 @@ test('nonsense is refused in a sentence', async () => {
   expect([code, errors]).toEqual([1, expect.stringMatching(/connect/i)])
 })
 
-/** Starts a copy of the sources in which `text`, in `file`, is replaced. */
-async function planted(file: string, text: string, fault: string): Promise<ScratchServer> {
+type Plant = [file: string, text: string, fault: string]
+
+/** Starts a copy of the sources in which texts are replaced. */
+async function planted(...plants: (Plant | undefined)[]): Promise<ScratchServer> {
   const { path, remove } = scratchFolder()
   undo.push(remove)
   cpSync(join(ROOT, 'src'), join(path, 'src'), { recursive: true })
   cpSync(join(ROOT, 'package.json'), join(path, 'package.json'))
   symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'))
-  const source = readFileSync(join(path, file), 'utf8')
-  expect(source).toContain(text)
-  writeFileSync(join(path, file), source.replace(text, fault))
+  for (const [file, text, fault] of plants.filter((one) => one !== undefined)) {
+    const source = readFileSync(join(path, file), 'utf8')
+    expect(source).toContain(text)
+    writeFileSync(join(path, file), source.replace(text, fault))
+  }
   mkdirSync(join(path, 'data'))
   const command = [process.execPath, join(path, 'src/main.ts')]
   const server = new ScratchServer(command, join(path, 'data'))
@@ -109,7 +113,7 @@ async function planted(file: string, text: string, fault: string): Promise<Scrat
 const tried = (server: ScratchServer): Promise<Outcome> =>
   runTrial({ ...TRIAL, url: server.url, server, tell: () => {} })
 
-const faults: [what: string, kind: FaultKind, file: string, text: string, fault: string][] = [
+const faults: [what: string, kind: FaultKind, ...Plant, more?: Plant][] = [
   [
     'acknowledges before it commits',
     'lost',
@@ -121,21 +125,30 @@ const faults: [what: string, kind: FaultKind, file: string, text: string, fault:
           event: { ...one, seq: 1 } })))
       : store.append(given)`,
   ],
-  ['forgets a key', 'duplicate', 'src/chat/messages.ts', 'key,', 'key: undefined,'],
+  [
+    'forgets keys, and does not always answer in time',
+    'duplicate',
+    'src/chat/record.ts',
+    'else done(null, { event: result.event',
+    `else if (Math.random() < 0.05) done(problem('outcome_unknown'))
+      else done(null, { event: result.event`,
+    // Beside it: nothing stands between a repetition and a second message.
+    ['src/chat/messages.ts', 'key,', 'key: undefined,'],
+  ],
   [
     'leaves out an event now and then',
     'gap',
     'src/live/hub.ts',
     'timeline.tail.push(event)',
-    'if (event.seq % 50 !== 0) timeline.tail.push(event)',
+    'if (event.seq % 20 !== 0) timeline.tail.push(event)',
   ],
 ]
 
-for (const [what, kind, file, text, fault] of faults)
+for (const [what, kind, file, text, fault, more] of faults)
   test(
     `it fails a server that ${what}`,
     async () => {
-      const outcome = await tried(await planted(file, text, fault))
+      const outcome = await tried(await planted([file, text, fault], more))
       expect(outcome.faults.map((one) => one.kind)).toContain(kind)
       const verdict = {
         ...outcome,
@@ -153,18 +166,18 @@ for (const [what, kind, file, text, fault] of faults)
 test(
   'it fails a server whose posts are not on the disk',
   async () => {
-    const honest = await planted('src/store/sqlite-database.ts', 'FULL syncs', 'FULL syncs')
+    const honest = await planted()
     const counted = await countFlushes(honest.url, honest.folder)
     if (counted === undefined) {
       if (process.env.CI) console.warn('SKIPPED: this disk does not count flushes')
       return
     }
     expect(counted.flushes).toBeGreaterThanOrEqual(counted.posts)
-    const lying = await planted(
+    const lying = await planted([
       'src/store/sqlite-database.ts',
       'if (journalMode !== ',
       "db.run('PRAGMA synchronous = OFF')\n  if (false && journalMode !== ",
-    )
+    ])
     const flushes = await countFlushes(lying.url, lying.folder)
     const outcome = await tried(lying)
     const verdict = { ...outcome, subject: '', circumstances: '', seconds: 3, flushes }
