@@ -31,7 +31,7 @@ export interface Flushes {
 /**
  * Posts one message after the other, and counts the flushes meanwhile. Undefined where the disk
  * under `folder` does not count them: there nobody can tell. Whatever else is flushed on that disk
- * at the same time is counted, too, so a machine that is busy all the time may hide what is missing.
+ * at the same time is counted, too, so a machine that is always busy may hide what is missing.
  */
 export async function countFlushes(url: string, folder: string): Promise<Flushes | undefined> {
   const count = createFlushCounter(folder)
