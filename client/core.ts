@@ -7,7 +7,7 @@ import { failure } from './failures.ts'
 import { keyOf } from './history.ts'
 import { request } from './http.ts'
 import { PostOutbox } from './outbox.ts'
-import type { Clock, ParleyOptions, Place, PostStorage, Status, User } from './types.ts'
+import type { Clock, Fetch, ParleyOptions, Place, PostStorage, Status, User } from './types.ts'
 
 /** One sign-in. Another object takes its place when it ends, so late answers find it gone. */
 export interface SignedIn {
@@ -28,7 +28,7 @@ export class Core {
   readonly url: string
   readonly cookie: boolean
   readonly clock: Clock
-  readonly fetch: typeof fetch
+  readonly fetch: Fetch
   readonly WebSocket: typeof WebSocket | undefined
   readonly storage: PostStorage | undefined
   session: SignedIn
@@ -42,7 +42,7 @@ export class Core {
   #soon = new Set<() => void>()
 
   constructor(options: ParleyOptions) {
-    const origin = globalThis.location?.origin
+    const origin = (globalThis as { location?: { origin: string } }).location?.origin
     const { url = origin, token } = options
     if (!url) throw new TypeError('Where is the server? Give a `url`.')
     this.url = url.replace(/\/+$/, '')

@@ -138,6 +138,8 @@ export abstract class Reader {
   }
 
   protected reset(epoch: string, head: number): void {
+    const { core, place } = this.channel
+    for (const post of core.outbox.posts(place)) post.wasRewound(head)
     this.at = { seq: head, epoch }
     this.wasReset({ type: 'reset', epoch, head })
   }

@@ -152,12 +152,15 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     const load = this.#loads
     const { events, epoch } = await this.#page(to)
     if (load !== this.#loads || this.ended) return
+    const toEnd = to.around === undefined
+    // It has come there by itself meanwhile, and may be further than the page.
+    if (toEnd && this.atEnd && epoch === this.at!.epoch) return
     this.#again.clear()
     this.#again.succeeded()
     this.state = 'ready'
     this.events = events
     this.#stand(epoch)
-    this.atEnd = to.around === undefined
+    this.atEnd = toEnd
     this.#meet()
     this.#changed()
   }
@@ -248,8 +251,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   check(): void {}
 
   awaits({ placeKey, seq }: OutboxPost): boolean {
-    const coming = this.atEnd || this.state === 'loading'
-    return coming && placeKey === this.channel.key && this.#last < seq!
+    return placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
