@@ -46,7 +46,7 @@ export class Core {
     const { url = origin, token } = options
     if (!url) throw new TypeError('Where is the server? Give a `url`.')
     this.url = url.replace(/\/+$/, '')
-    this.cookie = options.cookie ?? (token === undefined && this.url === origin)
+    this.cookie = options.cookie ?? (!token && this.url === origin)
     this.clock = options.clock ?? systemClock
     this.fetch = options.fetch ?? ((...given) => fetch(...given))
     this.WebSocket = options.WebSocket ?? globalThis.WebSocket
@@ -69,7 +69,7 @@ export class Core {
     const { ready, retryAt, error } = this.connection
     if (!this.me) return { state: 'signed-out' }
     if (!this.wanted) return { state: 'idle' }
-    if (retryAt !== undefined) return { state: 'offline', retryAt, ...(error && { error }) }
+    if (retryAt) return { state: 'offline', retryAt, ...(error && { error }) }
     const live = ready && [...this.channels.values()].every((channel) => channel.live)
     return { state: live ? 'live' : 'catching-up' }
   }

@@ -132,7 +132,8 @@ export class PostOutbox implements Outbox {
   #sendLong({ place, text, key }: OutboxPost, done: Done): void {
     request<Posted>(this.#core, 'POST', `${pathOf(place)}/messages`, { text, key }).then(
       ({ data }) => done(data),
-      (error) => done(undefined, error),
+      // Signed out is not refused: it waits for its author.
+      (error) => done(undefined, error.status === 401 ? undefined : error),
     )
   }
 

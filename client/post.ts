@@ -61,11 +61,6 @@ export class OutboxPost implements Post, KeptPost {
     this.#reject(this.error)
   }
 
-  /** The timeline has lost its newer events: this one's may take the place of one of them. */
-  wasRewound(head: number): void {
-    if (this.headBefore! > head) this.headBefore = head
-  }
-
   retry(): void {
     if (this.state !== 'failed') return
     if (this.error?.code === 'key_reused') this.key = randomKey()
