@@ -141,7 +141,7 @@ export class Connection {
     const { token, fresh } = session
     session.fresh = false
     // Refused, it is closed as well, with a code that says more.
-    if (token !== undefined) this.send('auth', { token }, (ok) => ok && this.#isReady())
+    if (token) this.send('auth', { token }, (ok) => ok && this.#isReady())
     else if (fresh) this.#isReady()
     else this.#askWho(() => this.#isReady())
   }

@@ -37,21 +37,21 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
 
   get cursor(): Cursor | undefined {
     if (this.#next < this.#buffer.length) return this.#consumed
-    return this.at?.epoch === undefined ? undefined : (this.at as Cursor)
+    return this.at?.epoch ? (this.at as Cursor) : undefined
   }
 
   get state(): SubscriptionState {
     if (this.ended) return 'ended'
-    if (this.channel.core.connection.retryAt !== undefined) return 'offline'
+    if (this.channel.core.connection.retryAt) return 'offline'
     return this.complete ? 'live' : 'catching-up'
   }
 
   get ready(): boolean {
     if (this.ended) return false
-    return this.#iterated ? this.#wake !== undefined : this.#listeners.events.size > 0
+    return this.#iterated ? !!this.#wake : this.#listeners.events.size > 0
   }
 
-  override get queues(): boolean {
+  get streams(): boolean {
     return true
   }
 
@@ -70,7 +70,7 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     try {
       for (;;) {
         const next = this.#buffer[this.#next]
-        if (next !== undefined) {
+        if (next) {
           this.#next += 1
           this.#consumed = isReset(next)
             ? { seq: next.head, epoch: next.epoch }
@@ -102,13 +102,11 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     tell(this.#listeners.reset, reset)
   }
 
-  #hold(taken: (E | Reset)[], before?: Cursor): void {
+  /** What is still in the buffer then is of an epoch that is past. */
+  #hold(taken: (E | Reset)[], before = this.#consumed): void {
     if (!this.#iterated) return
-    const left = this.#buffer.slice(this.#next)
-    if (left.length === 0) this.#consumed = before
-    // A reset makes void what the one before it said.
-    else if (isReset(left.at(-1)!) && isReset(taken[0]!)) left.pop()
-    this.#buffer = [...left, ...taken]
+    this.#consumed = before
+    this.#buffer = taken
     this.#next = 0
     this.#awake()
   }
@@ -125,7 +123,7 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     tell(this.#listeners.end, error)
   }
 
-  check(): void {
+  override check(): void {
     const { state } = this
     if (state === this.#state) return
     this.#state = state

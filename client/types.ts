@@ -56,12 +56,15 @@ export interface ParleyOptions {
   /** Where unsent posts survive a reload: `localStorage`, or the like. Default: in memory only. */
   storage?: PostStorage
   /** For tests and other runtimes. */
-  fetch?: typeof fetch
+  fetch?: Fetch
   /** For runtimes that have none, such as Node 20. */
   WebSocket?: typeof WebSocket
   /** For tests. */
   clock?: Clock
 }
+
+/** As much of `fetch` as is used. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** Where time and chance come from. */
 export interface Clock {

@@ -65,11 +65,11 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   override get complete(): boolean {
     if (this.state !== 'ready') return false
-    return this.atEnd ? super.complete : this.channel.timeline !== undefined
+    return this.atEnd ? super.complete : !!this.channel.timeline
   }
 
-  override get gapMax(): number {
-    return this.#max
+  get streams(): boolean {
+    return false
   }
 
   get #last(): number {
@@ -78,7 +78,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   loadOlder(): Promise<void> {
     const first = this.events[0]?.seq
-    if (this.atStart || first === undefined) return Promise.resolve()
+    if (this.atStart || !first) return Promise.resolve()
     return this.#more('older', { before: first }, (page) => {
       if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
       this.events = [...page.events, ...this.events]
@@ -158,12 +158,15 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     const load = this.#loads
     const { events, epoch } = await this.#page(to)
     if (load !== this.#loads || this.ended) return
+    const toEnd = !to.around
+    // It has come there by itself meanwhile, and may be further than the page.
+    if (toEnd && this.atEnd && epoch === this.at!.epoch) return
     this.#again.clear()
     this.#again.succeeded()
     this.state = 'ready'
     this.events = events
     this.#stand(epoch)
-    this.atEnd = to.around === undefined
+    this.atEnd = toEnd
     this.#meet()
     this.#changed()
   }
@@ -206,7 +209,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   /** At the end, once nothing is known to be beyond. */
   #meet(): void {
     const { epoch, head } = this.channel
-    if (this.state === 'ready' && epoch !== undefined && this.#last >= head) this.atEnd = true
+    if (this.state === 'ready' && epoch && this.#last >= head) this.atEnd = true
     this.pump()
   }
 
@@ -215,8 +218,8 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.events = all.length > this.#max ? all.slice(-this.#max) : all
   }
 
-  override began(recovered: boolean): void {
-    super.began(recovered)
+  override began(): void {
+    super.began()
     this.#meet()
     this.#changed()
   }
@@ -257,11 +260,8 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#changed()
   }
 
-  check(): void {}
-
   awaits({ placeKey, seq }: OutboxPost): boolean {
-    const coming = this.atEnd || this.state === 'loading'
-    return coming && placeKey === this.channel.key && this.#last < seq!
+    return placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
@@ -291,10 +291,10 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     return core.outbox.posts(place).filter((post) => {
       if (post.state === 'sent') return post.seq! > this.#last
       const { headBefore, text } = post
-      if (post.state !== 'sending' || headBefore === undefined) return true
+      if (post.state !== 'sending') return true
       const event = this.events.find((one) => {
         const { seq, from, text: said } = one as unknown as Message
-        return seq > headBefore && said === text && from.id === post.owner && !claimed.has(one)
+        return seq > headBefore! && said === text && from.id === post.owner && !claimed.has(one)
       })
       if (event) claimed.add(event)
       return event === undefined
