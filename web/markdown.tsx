@@ -14,7 +14,8 @@ const OPTIONS = { gfm: true, breaks: true }
 
 export function Markdown({ text }: { text: string }) {
   const tokens = text.length > MARKDOWN_CHARS_MAX ? undefined : read(text)
-  if (tokens === undefined) return <p>{lines(text)}</p>
+  // The style sheet keeps its line ends: elements for ten thousand of them would take a moment.
+  if (tokens === undefined) return <p>{text}</p>
   return <Fragment>{blocks(tokens, 0)}</Fragment>
 }
 
@@ -26,11 +27,6 @@ function read(text: string): Token[] | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Line ends as breaks, where nothing else was made of the text. */
-function lines(text: string): ComponentChildren {
-  return text.split('\n').map((line, i) => (i === 0 ? line : [<br key={i} />, line]))
 }
 
 function blocks(tokens: readonly Token[], depth: number): ComponentChildren {
@@ -66,7 +62,7 @@ function Block({ token, depth }: { token: Token; depth: number }) {
     case 'table':
       return <Table table={token as Tokens.Table} depth={depth} />
     default:
-      return <p>{lines(token.raw.trimEnd())}</p>
+      return <p>{token.raw.trimEnd()}</p>
   }
 }
 

@@ -9,6 +9,8 @@ import { DEADLINE_MS } from '../harness.ts'
 import { findChromium } from './chromium.ts'
 
 const LAUNCH_MS_MAX = 60_000
+/** A story has many steps, each with a deadline of its own. */
+const STORY_MS_MAX = 120_000
 
 /** What makes Chromium run in a container, and leave the network alone. */
 const FLAGS = [
@@ -24,7 +26,10 @@ const FLAGS = [
 const executablePath = findChromium()
 
 /** A test that needs the browser. Bun's summary counts those that are skipped for want of one. */
-export const browserTest = executablePath === undefined ? test.skip : test
+export function browserTest(title: string, story: () => Promise<void>): void {
+  if (executablePath === undefined) test.skip(title, story)
+  else test(title, story, STORY_MS_MAX)
+}
 
 export interface PageOptions {
   width?: number

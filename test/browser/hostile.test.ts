@@ -2,13 +2,14 @@
 import { afterAll, beforeAll, expect } from 'bun:test'
 import { type Person, ServerProcess, signUp } from '../harness.ts'
 import { browserTest, useBrowser } from './browser.ts'
+import { tracedTasks } from './tasks.ts'
 import { Visitor } from './visitor.ts'
 
 /** The longest text that is let in. */
 const TEXT_BYTES_MAX = 16_384
 const NARROW = { width: 320, height: 640, hasTouch: true }
-/** From a key to what it does, on a machine that has other things to do. */
-const ANSWER_MS_MAX = 1_000
+/** A longer task is felt as a stutter. */
+const TASK_MS_MAX = 100
 
 const browser = useBrowser()
 let server: ServerProcess
@@ -114,13 +115,14 @@ browserTest('nothing makes a narrow page scroll sideways', async () => {
   const wide = await ada.page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement
     const log = document.querySelector('[role=log]')!
-    const tooWide = [...log.querySelectorAll<HTMLElement>('article')].filter(
-      (article) => article.scrollWidth > article.clientWidth,
+    // What does not fit into its line would be cut off: only code and tables scroll by themselves.
+    const tooWide = [...log.querySelectorAll<HTMLElement>('article, .text, .text p')].filter(
+      (element) => element.scrollWidth > element.clientWidth && element.clientWidth > 0,
     )
     return {
       page: scrollWidth - clientWidth,
       log: log.scrollWidth - log.clientWidth,
-      articles: tooWide.map((article) => Number(article.dataset.seq)),
+      articles: tooWide.map((element) => Number(element.closest('article')!.dataset.seq)),
     }
   })
   expect(wide.articles.map((seq) => names[seq - 1])).toEqual([])
@@ -144,13 +146,16 @@ browserTest('a text cannot turn what stands around it, nor cover it', async () =
 
 browserTest('each of them leaves the page answering', async () => {
   const ada = await visit(['first'])
+  const slowest: [ms: number, name: string][] = []
   for (const [name, text] of Object.entries(SHAPES)) {
-    await mallory.post(ada.place, text)
-    const startedAt = performance.now()
-    await ada.composer.fill(`after ${name}`)
-    await ada.page.getByRole('button', { name: 'Send' }).tap()
-    await ada.sees(`after ${name}`)
-    const tookMs = performance.now() - startedAt
-    expect([name, tookMs < ANSWER_MS_MAX || tookMs]).toEqual([name, true])
+    const tasks = await tracedTasks(ada.page, async () => {
+      await mallory.post(ada.place, text)
+      await ada.say(`after ${name}`)
+      await ada.sees(`after ${name}`)
+    })
+    slowest.push([Math.max(...tasks), name])
   }
+  slowest.sort(([one], [other]) => other - one)
+  console.log(`longest tasks, in ms of CPU time: ${slowest.slice(0, 3).join(', ')}`)
+  expect(slowest.filter(([ms]) => ms > TASK_MS_MAX)).toEqual([])
 })
