@@ -5,11 +5,10 @@
  * timeline is told by a lane (`lane.ts`) or reads up to the head by a feed (`feed.ts`).
  */
 import type { Clock } from '../clock.ts'
-import { encodeEvent } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Range, Store } from '../store/store.ts'
-import type { Seq, StoredEvent, TimelineId } from '../types.ts'
+import type { Seq, TimelineId } from '../types.ts'
 import type { Bus, LiveEvent } from './bus.ts'
 import type { Feed } from './feed.ts'
 import { Lane } from './lane.ts'
@@ -328,20 +327,4 @@ export class Hub {
     if (done) this.#trimming = undefined
     else value.tail.trim(value.flushed)
   }
-}
-
-export function liveEvent(event: StoredEvent): LiveEvent {
-  const { timeline, seq } = event
-  return { timeline, seq, json: inOnePiece(encodeEvent(event)) }
-}
-
-const BRACE = 0x7b
-
-/**
- * The same text. The runtime keeps what was concatenated as a tree of its parts, ten strings for an
- * event, and a tail would keep them all; to look at a character puts the text together.
- */
-function inOnePiece(json: string): string {
-  if (json.charCodeAt(0) !== BRACE) throw new Error('An event is an object.')
-  return json
 }
