@@ -197,6 +197,12 @@ export const settings = {
     1_000,
     'Longest time from one round of writing to the next, under load, unless writing takes longer.',
   ),
+  headCheckMs: integer(
+    2_000,
+    50,
+    60_000,
+    'With `DATABASE_URL`: how often the database is asked for what other nodes did unheard.',
+  ),
   drainTimeoutMs: integer(8_000, 100, 60_000, 'Time to finish what was begun, on SIGTERM.'),
 } satisfies Record<string, Setting<unknown>>
 

@@ -7,7 +7,16 @@ import { randomBytes } from 'node:crypto'
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
-import type { Account, Id, NewEvent, Room, Session, StoredEvent, TimelineId } from '../types.ts'
+import type {
+  Account,
+  Id,
+  NewEvent,
+  Room,
+  Session,
+  SessionExpiry,
+  StoredEvent,
+  TimelineId,
+} from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import {
   type AppendRow,
@@ -293,6 +302,11 @@ export class SqliteDatabase {
   deleteSession(id: Id, userId: Id) {
     const sql = `DELETE FROM sessions WHERE id = ? AND user_id = ? RETURNING ${SESSION}`
     return this.#one(sql, id, userId)
+  }
+
+  liveSessions(ids: readonly Id[]): SessionExpiry[] {
+    const sql = 'SELECT id, expires_at AS expiresAt FROM sessions WHERE id = ?'
+    return ids.flatMap((id) => this.#one<SessionExpiry>(sql, id) ?? [])
   }
 
   touchSession(id: Id, usedAt: number, expiresAt: number): void {

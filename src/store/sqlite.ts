@@ -62,6 +62,7 @@ function storeOver(writer: DatabaseThread, reader: DatabaseThread, epoch: string
     findSession: (tokenHash) => reader.find('findSession', tokenHash),
     listSessions: (...args) => reader.call('listSessions', ...args),
     deleteSession: (...args) => writer.find('deleteSession', ...args),
+    liveSessions: (ids) => reader.call('liveSessions', ids),
     touchSession: (...args) => writer.call('touchSession', ...args),
     deleteExpiredSessions: (...args) => writer.call('deleteExpiredSessions', ...args),
 

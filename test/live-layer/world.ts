@@ -36,6 +36,8 @@ export async function eventually(holds: () => boolean, what: string, turnsMax = 
 export class World {
   readonly log: StoredEvent[] = []
   readonly hub: Hub
+  readonly store: Store
+  readonly metrics = createMetrics()
   /** Turns a read takes; the answer is what was there when it began, or when it ended. */
   readTurns = 0
   answersLate = false
@@ -48,8 +50,9 @@ export class World {
   constructor(
     tail: TailLimits = { eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 },
     idleMax = 0,
+    holeWaitMs = 0,
   ) {
-    const store = {
+    this.store = {
       epoch: 'E1',
       listEncoded: (timeline: string, range: Range) =>
         this.#read(() => encoded(this.#list(timeline, range))),
@@ -57,12 +60,13 @@ export class World {
         this.#read(() => ids.map((id) => (id === ROOM ? this.log.length : 0))),
     } as unknown as Store
     const bus = {
+      connected: true,
       open: (id: string) => void this.opened.add(id),
       close: (id: string) => void this.opened.delete(id),
     } as unknown as Bus
     this.hub = new Hub({
-      ...{ store, bus, tail, tickMsMax: 0, idleMax },
-      ...{ log: createLog('silent'), metrics: createMetrics() },
+      ...{ store: this.store, bus, tail, tickMsMax: 0, idleMax, holeWaitMs },
+      ...{ log: createLog('silent'), metrics: this.metrics },
       // Standing still, so that each flush comes with the next turn.
       clock: { now: () => 0, monotonicMs: () => 0 },
     })
