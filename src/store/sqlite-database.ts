@@ -18,6 +18,7 @@ import type {
   TimelineId,
 } from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
+import { afterPrefix } from './prefix.ts'
 import {
   type AppendRow,
   KEY_REUSED,
@@ -383,19 +384,6 @@ export class SqliteDatabase {
 const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
-
-/**
- * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that
- * of code points; undefined if there is none.
- */
-function afterPrefix(prefix: string): string | undefined {
-  const points = [...prefix]
-  while (points.at(-1) === '\u{10ffff}') points.pop()
-  const last = points.pop()?.codePointAt(0)
-  if (last === undefined) return undefined
-  // Surrogates are no code points of their own.
-  return points.join('') + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1)
-}
 
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
