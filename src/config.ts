@@ -86,7 +86,10 @@ export const settings = {
   ),
   databaseConnectionsMax: integer(10, 2, 1_000, 'Connections to PostgreSQL; one of them appends.'),
   databaseTimeoutMs: integer(2_000, 100, 60_000, 'Longest wait for PostgreSQL; past it 503.'),
-  natsUrl: text('', 'Reserved for `nats://…`; one process needs no bus.'),
+  natsUrl: address(
+    ['nats:', 'tls:'],
+    '`nats://user:password@host:port`: joins the nodes that share a PostgreSQL.',
+  ),
   publicUrl: {
     default: '',
     about: 'The origin people use, for absolute links and the `Origin` check; else the request’s.',
@@ -222,7 +225,8 @@ export const settings = {
     2_000,
     50,
     60_000,
-    'With `DATABASE_URL`: how often the database is asked for what other nodes did unheard.',
+    'With `DATABASE_URL`: how often the database is asked for what other nodes did and the bus ' +
+      'did not tell.',
   ),
   drainTimeoutMs: integer(8_000, 100, 60_000, 'Time to finish what was begun, on SIGTERM.'),
 } satisfies Record<string, Setting<unknown>>
@@ -268,9 +272,10 @@ export function readConfig(environment: Record<string, string | undefined> = pro
 
 function contradictions(config: Config): string[] {
   const wrong: string[] = []
-  if (config.natsUrl !== '')
+  if (config.natsUrl !== '' && config.databaseUrl === '')
     wrong.push(
-      'NATS_URL joins several nodes, and nodes cannot share an SQLite database: unset NATS_URL.',
+      'NATS_URL joins several nodes, and nodes cannot share an SQLite database: set DATABASE_URL ' +
+        'to a PostgreSQL that they share, or unset NATS_URL.',
     )
   if (config.pageDefault > config.pageMax)
     wrong.push('PAGE_DEFAULT is larger than PAGE_MAX: make it at most as large.')

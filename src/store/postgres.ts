@@ -163,6 +163,7 @@ type Sessions = Pick<
   | 'findSession'
   | 'listSessions'
   | 'deleteSession'
+  | 'liveSessions'
   | 'touchSession'
   | 'deleteExpiredSessions'
 >
@@ -190,6 +191,10 @@ function sessionsIn(pool: PostgresPool): Sessions {
       const sql = `DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING ${session}`
       return first(pool.change<Session>(sql, [id, userId]))
     },
+    liveSessions: (ids) =>
+      pool.read('SELECT id, expires_at AS "expiresAt" FROM sessions WHERE id = ANY ($1::text[])', [
+        arrayOf(ids),
+      ]),
     touchSession: async (id, usedAt, expiresAt) => {
       const sql = 'UPDATE sessions SET used_at = $2, expires_at = $3 WHERE id = $1'
       await pool.change(sql, [id, usedAt, expiresAt])
