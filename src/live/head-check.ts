@@ -5,11 +5,9 @@
  */
 import type { Metrics } from '../metrics.ts'
 import type { Store } from '../store/store.ts'
+import { HEADS_AT_ONCE } from './heads.ts'
 import type { Hub } from './hub.ts'
 import type { LiveTimeline } from './timeline.ts'
-
-/** Timelines in one query. */
-const HEADS_AT_ONCE = 1_000
 
 export interface HeadCheckOptions {
   hub: Hub

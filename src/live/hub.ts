@@ -11,6 +11,7 @@ import type { Range, Store } from '../store/store.ts'
 import type { Seq, TimelineId } from '../types.ts'
 import type { Bus, LiveEvent } from './bus.ts'
 import type { Feed } from './feed.ts'
+import { Heads } from './heads.ts'
 import { Holes } from './holes.ts'
 import { Lane } from './lane.ts'
 import type { Reader } from './reader.ts'
@@ -60,6 +61,7 @@ export class Hub {
   readonly #narrow: Lane
   readonly #wide: Lane
   readonly #starts: Starts
+  readonly #heads: Heads
   readonly #holes: Holes
   /** Timelines with slices to share, and how many these have been. */
   readonly #sharing = new Set<LiveTimeline>()
@@ -72,6 +74,7 @@ export class Hub {
     this.#options = options
     this.#budget = new TailBudget(options.tail)
     this.#starts = new Starts(clock)
+    this.#heads = new Heads(options.store)
     const onRound = (tookMs: number, deliveries: number) => {
       metrics.deliveries.inc(deliveries)
       metrics.flushTime.observe(tookMs / 1_000)
@@ -172,7 +175,7 @@ export class Hub {
   /** The head in the log, which this node may be about to hear of. Releases it if it rejects. */
   async storedHead(timeline: LiveTimeline): Promise<Seq> {
     try {
-      const [head = 0] = await this.#options.store.heads([timeline.id])
+      const head = await this.#heads.read(timeline.id)
       this.heard(timeline, head)
       return Math.max(head, timeline.head)
     } catch (error) {
@@ -183,7 +186,7 @@ export class Hub {
 
   async #readHead(timeline: LiveTimeline, heard: Promise<void> | undefined): Promise<void> {
     if (heard !== undefined) await heard
-    const [head = 0] = await this.#options.store.heads([timeline.id])
+    const head = await this.#heads.read(timeline.id)
     timeline.head = head
     timeline.flushed = head
     const early = timeline.early ?? []

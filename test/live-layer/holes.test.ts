@@ -103,6 +103,7 @@ test.each([0, 1])('%d past the limit of early events, nothing is missed', async 
   const world = worldOf(0)
   world.readTurns = 5
   const following = world.follow({ after: 0 })
+  await turn()
   const early = world.commit(EARLY_EVENTS_MAX + more)
   world.ring(early)
   const reader = await following
