@@ -46,7 +46,9 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
   connections.admit()
   if (wantsSocket) {
     const deflated = wantsDeflated(call.headers)
-    const subscription = { place, ...start }
+    // Known before the client hears that it is connected: what is posted from then on comes to it.
+    const after = start.after ?? (await chat.messages.head(place))
+    const subscription = { place, ...start, after }
     if (peer.upgrade({ viewer: call.viewer, deflated, subscription })) return undefined
     throw problem('websocket_bad_handshake')
   }

@@ -166,6 +166,14 @@ export class Messages {
     return page.events[0]!
   }
 
+  /** Where a subscription without a cursor starts. Rejects if the store cannot be read. */
+  async head({ timeline }: Place): Promise<Seq> {
+    const { hub } = this.#options
+    const opened = await hub.open(timeline)
+    hub.release(opened)
+    return opened.head
+  }
+
   /** A feed of the place, not yet running. The caller ends it by `hub.unsubscribe`. */
   follow(place: Place, start: Omit<FeedStart, 'timeline'>, reader: Reader): Feed | Promise<Feed> {
     return Feed.open(this.#options.hub, { ...start, timeline: place.timeline }, reader)

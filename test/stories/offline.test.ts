@@ -53,6 +53,21 @@ await onEachBackend((start) => {
     },
   }
 
+  test('whoever is connected on a subscribe path is given what is said from then on', async () => {
+    const archive = `/room/${(await ada.createRoom()).id}`
+    const long = Array.from({ length: 600 }, () => ada.post(archive, 'x'.repeat(8_000)))
+    await Promise.all(long)
+    const { id } = await ada.createRoom()
+    // Older than what is kept in memory, so that whoever reads from the store has to wait.
+    const reads = Array.from({ length: 30 }, () => bob.list(archive, '?after=0&limit=200'))
+    const socket = await Socket.of(bob, `/room/${id}/subscribe`)
+    await say(`/room/${id}`, 'the first')
+    const [first] = await socket.events.count(1)
+    expect(first?.event).toMatchObject({ seq: 1, text: 'the first' })
+    socket.close()
+    await Promise.all(reads)
+  })
+
   test.each(Object.keys(ways))('coming back by %s gives exactly what was missed', async (way) => {
     const { id } = await ada.createRoom()
     const online = await Socket.of(bob, `/room/${id}/subscribe`)
