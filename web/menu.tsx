@@ -29,7 +29,7 @@ export function AccountMenu({ app }: { app: Signed }) {
       <button
         type="button"
         class="me"
-        aria-label="Account"
+        aria-label={`Account ${app.me.name}`}
         aria-expanded={open}
         onClick={() => setOpen(!open)}
       >

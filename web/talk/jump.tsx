@@ -16,13 +16,8 @@ export function JumpToDate(props: Props) {
   const [open, setOpen] = useState(false)
   return (
     <>
-      <button
-        type="button"
-        class="quiet jump"
-        aria-label="Jump to date"
-        onClick={() => setOpen(true)}
-      >
-        <span aria-hidden="true">Go to date</span>
+      <button type="button" class="quiet jump" onClick={() => setOpen(true)}>
+        Jump to date
       </button>
       {open && <DateDialog {...props} onClose={() => setOpen(false)} />}
     </>
