@@ -81,7 +81,6 @@ export class PostgresPool {
   async #run<Row>(statement: string, values: unknown[], changes: boolean): Promise<Row[]> {
     const { timeoutMs } = this.#options
     const connection = await this.#take()
-    this.#atWork += 1
     const untilMs = systemClock.monotonicMs() + timeoutMs * SHARES.answer
     try {
       for (let attempt = 1; ; attempt++)
@@ -100,10 +99,13 @@ export class PostgresPool {
     }
   }
 
-  /** A connection: one that is free one at once, else after a while, or a refusal. */
+  /** A connection, from now on at work: a free one at once, else after a while; or a refusal. */
   #take(): PostgresConnection | Promise<PostgresConnection> {
     const connection = this.#idle.pop()
-    if (connection !== undefined) return connection
+    if (connection !== undefined) {
+      this.#atWork += 1
+      return connection
+    }
     if (this.#closed !== undefined) throw problem('restarting', { retryAfterS: 1 })
     const { timeoutMs, queueMax } = this.#options
     if (this.#waiting.size >= queueMax) throw problem('overloaded', { retryAfterS: 1 })
@@ -114,6 +116,8 @@ export class PostgresPool {
     const { promise, resolve, reject } = deferred<PostgresConnection>()
     const expire = () => {
       this.#waiting.delete(waiting)
+      // None that is open, but busy: none at all.
+      if (this.#size === this.#opening) this.#beAway(new ConnectionLost('no connection in time'))
       reject(this.#refusal())
       this.#leaveIfLast()
     }
@@ -148,12 +152,16 @@ export class PostgresPool {
     } catch (error) {
       this.#opening -= 1
       this.#size -= 1
-      this.#awayBecause = error
       // Those that are open may still serve.
-      if (this.#size === this.#opening) this.#awaySinceMs ??= systemClock.monotonicMs()
+      if (this.#size === this.#opening) this.#beAway(error)
       this.#reopen()
     }
     this.#leaveIfLast()
+  }
+
+  #beAway(because: unknown): void {
+    this.#awaySinceMs ??= systemClock.monotonicMs()
+    this.#awayBecause = because
   }
 
   /** After a pause, opens a connection if there is none, or not enough. */
@@ -174,6 +182,7 @@ export class PostgresPool {
     } else {
       this.#waiting.delete(next)
       clearTimeout(next.timer)
+      this.#atWork += 1
       next.resolve(connection)
     }
   }
@@ -182,8 +191,7 @@ export class PostgresPool {
   #lose(isSilent: boolean): void {
     this.#size -= 1
     if (isSilent) {
-      this.#awaySinceMs ??= systemClock.monotonicMs()
-      this.#awayBecause = new ConnectionLost('PostgreSQL has stopped answering')
+      this.#beAway(new ConnectionLost('PostgreSQL has stopped answering'))
       this.#size -= this.#idle.length
       for (const connection of this.#idle.splice(0)) connection.discard()
     }
