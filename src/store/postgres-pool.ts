@@ -88,12 +88,13 @@ export class PostgresPool {
           return await connection.run<Row>(statement, values, untilMs - systemClock.monotonicMs())
         } catch (error) {
           const isLate = systemClock.monotonicMs() >= untilMs
-          if (!isUnlucky(error) || attempt === ATTEMPTS_MAX || isLate)
-            throw problemOf(error, changes)
+          if (isUnlucky(error) && attempt < ATTEMPTS_MAX && !isLate) continue
+          if (error instanceof ConnectionLost && error.isSilence) this.#dropIdle(error)
+          throw problemOf(error, changes)
         }
     } finally {
       this.#atWork -= 1
-      if (connection.isLost) this.#lose(systemClock.monotonicMs() >= untilMs)
+      if (connection.isLost) this.#forget()
       else this.#offer(connection)
       this.#leaveIfLast()
     }
@@ -101,12 +102,12 @@ export class PostgresPool {
 
   /** A connection, from now on at work: a free one at once, else after a while; or a refusal. */
   #take(): PostgresConnection | Promise<PostgresConnection> {
+    if (this.#closed !== undefined) throw problem('restarting', { retryAfterS: 1 })
     const connection = this.#idle.pop()
     if (connection !== undefined) {
       this.#atWork += 1
       return connection
     }
-    if (this.#closed !== undefined) throw problem('restarting', { retryAfterS: 1 })
     const { timeoutMs, queueMax } = this.#options
     if (this.#waiting.size >= queueMax) throw problem('overloaded', { retryAfterS: 1 })
     const awayMs =
@@ -116,8 +117,9 @@ export class PostgresPool {
     const { promise, resolve, reject } = deferred<PostgresConnection>()
     const expire = () => {
       this.#waiting.delete(waiting)
-      // None that is open, but busy: none at all.
-      if (this.#size === this.#opening) this.#beAway(new ConnectionLost('no connection in time'))
+      // None was busy: there was none at all.
+      if (this.#size === this.#opening)
+        this.#beAway(new ConnectionLost('no connection in time'), patienceMs)
       reject(this.#refusal())
       this.#leaveIfLast()
     }
@@ -132,11 +134,11 @@ export class PostgresPool {
     return problemOf(this.#awayBecause, false)
   }
 
-  /** Opens one more connection if more calls wait than are being opened. */
+  /** Opens one more connection if there is none, or if more calls wait than are being opened. */
   #grow(): void {
-    const isPausing = this.#awaySinceMs !== undefined && this.#reopening !== undefined
-    const isWanted = this.#waiting.size > this.#opening && this.#size < this.#options.connectionsMax
-    if (isWanted && !isPausing) void this.#open()
+    if (this.#reopening !== undefined || this.#closed !== undefined) return
+    const isWanted = this.#size === 0 || this.#waiting.size > this.#opening
+    if (isWanted && this.#size < this.#options.connectionsMax) void this.#open()
   }
 
   async #open(): Promise<void> {
@@ -147,7 +149,6 @@ export class PostgresPool {
       const connection = await PostgresConnection.open({ url, ...limitsWithin(timeoutMs) })
       connection.onLost = () => this.#endIdle(connection)
       this.#opening -= 1
-      this.#awaySinceMs = undefined
       this.#offer(connection)
     } catch (error) {
       this.#opening -= 1
@@ -159,23 +160,25 @@ export class PostgresPool {
     this.#leaveIfLast()
   }
 
-  #beAway(because: unknown): void {
-    this.#awaySinceMs ??= systemClock.monotonicMs()
+  #beAway(because: unknown, forMs = 0): void {
+    this.#awaySinceMs ??= systemClock.monotonicMs() - forMs
     this.#awayBecause = because
   }
 
-  /** After a pause, opens a connection if there is none, or not enough. */
+  /** Tries again after a pause. */
   #reopen(): void {
-    if (this.#reopening !== undefined || this.#closed !== undefined) return
-    const reopen = () => {
-      this.#reopening = undefined
-      if (this.#size === 0) void this.#open()
-      else this.#grow()
-    }
-    this.#reopening = setTimeout(reopen, REOPEN_MS.min + Math.random() * REOPEN_MS.spread)
+    this.#reopening ??= setTimeout(
+      () => {
+        this.#reopening = undefined
+        this.#grow()
+      },
+      REOPEN_MS.min + Math.random() * REOPEN_MS.spread,
+    )
   }
 
+  /** One that has just answered is free: PostgreSQL is there. */
   #offer(connection: PostgresConnection): void {
+    this.#awaySinceMs = undefined
     const [next] = this.#waiting
     if (next === undefined) {
       this.#idle.push(connection)
@@ -187,28 +190,24 @@ export class PostgresPool {
     }
   }
 
-  /** One is gone that was at work. */
-  #lose(isSilent: boolean): void {
-    this.#size -= 1
-    if (isSilent) {
-      this.#beAway(new ConnectionLost('PostgreSQL has stopped answering'))
-      this.#size -= this.#idle.length
-      for (const connection of this.#idle.splice(0)) connection.discard()
-    }
-    this.#replace()
+  /** One that was silent shows that PostgreSQL is away, and the idle ones are of no use. */
+  #dropIdle(because: ConnectionLost): void {
+    this.#beAway(because)
+    this.#size -= this.#idle.length
+    for (const connection of this.#idle.splice(0)) connection.discard()
   }
 
   #endIdle(connection: PostgresConnection): void {
     const index = this.#idle.indexOf(connection)
     if (index === -1) return
     this.#idle.splice(index, 1)
-    this.#size -= 1
-    this.#replace()
+    this.#forget()
   }
 
-  #replace(): void {
+  /** A connection is gone: another takes its place, if one is needed. */
+  #forget(): void {
+    this.#size -= 1
     this.#grow()
-    if (this.#size === 0) this.#reopen()
   }
 
   #leaveIfLast(): void {

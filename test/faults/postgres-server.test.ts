@@ -35,10 +35,11 @@ function postEverywhere(): Promise<unknown> {
 
 const acknowledged = () => run.attempts.filter(({ outcome }) => outcome === 'ok').length
 
-/** Resolves when people's posts are acknowledged again. */
+/** Resolves when people's posts are acknowledged again, and reading goes on, too. */
 async function goesOn(): Promise<void> {
   const before = acknowledged()
   await until(() => acknowledged() > before + 20, 'posts go on', BACK_MS)
+  await until(async () => (await fetch(`${server.url}/readyz`)).ok, 'it is ready', BACK_MS)
 }
 
 /** Everybody finishes what they have begun, and then all that happened is looked at. */
@@ -130,8 +131,27 @@ describe.skipIf(postgres === undefined)('while people talk, PostgreSQL', () => {
     expect(performance.now() - askedAt).toBeLessThan(ANSWER_MS)
     postgres!.thaw()
     await goesOn()
-    await until(async () => (await fetch(`${server.url}/readyz`)).ok, 'it is ready', BACK_MS)
     await checkAll(posting, followers)
+  })
+
+  test('is away with its password in the address: no log and no answer tells it', async () => {
+    const secret = 'hunter2'
+    const databaseUrl = url.replace('parley@', `parley:${secret}@`)
+    const talkative = await ServerProcess.start({ databaseUrl, logLevel: 'trace' })
+    const ada = await signUp(talkative.url)
+    const room = await ada.createRoom()
+    await postgres!.stop()
+    const refused = async () => {
+      const init = { method: 'POST', json: { text: 'x' } }
+      const answer = await (await ada.fetch(`/room/${room.id}/messages`, init)).text()
+      expect(answer).not.toContain(secret)
+      return answer.includes('store_unavailable')
+    }
+    await until(refused, 'posts are refused')
+    await until(() => talkative.errors.includes('ECONNREFUSED'), 'the reason is logged')
+    expect(talkative.errors).not.toContain(secret)
+    await talkative.stopAndForget()
+    await postgres!.restart()
   })
 
   test('has a busy room locked by somebody: all are told in time, and no queue builds up', async () => {

@@ -26,6 +26,12 @@ async function write(url: string, name: string, order: string): Promise<Written[
   return JSON.parse(printed)
 }
 
+async function deadlocks(url: string): Promise<number> {
+  const [counts] = await server!.connect(url)`
+    SELECT deadlocks::int AS count FROM pg_stat_database WHERE datname = current_database()`
+  return counts!.count
+}
+
 describe.skipIf(server === undefined)('on one PostgreSQL', () => {
   test('four processes write in opposite orders: no deadlock, gapless, each event once', async () => {
     const url = await server!.createDatabase()
@@ -33,10 +39,7 @@ describe.skipIf(server === undefined)('on one PostgreSQL', () => {
       WRITERS.map((name, index) => write(url, name, index % 2 === 0 ? 'given' : 'reversed')),
     )
 
-    const database = server!.connect(url)
-    const [counts] = await database`
-      SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`
-    expect(Number(counts!.deadlocks)).toBe(0)
+    expect(await deadlocks(url)).toBe(0)
     const store = await open(url)
     const own = WRITERS.length * BATCHES
     const sizes = new Map([...TIMELINES.map((id) => [id, own] as const)])
@@ -62,6 +65,22 @@ describe.skipIf(server === undefined)('on one PostgreSQL', () => {
     expect(all.flat().filter(({ outcome }) => outcome === 'replayed').length).toBe(
       BATCHES * (WRITERS.length - 1),
     )
+  })
+
+  test('timelines that are new to all of them are made in opposite orders: no deadlock', async () => {
+    const url = await server!.createDatabase()
+    const nodes = await Promise.all(WRITERS.map(() => open(url)))
+    const rounds = firstSeqs(15)
+    for (const round of rounds) {
+      const batch = firstSeqs(300).map((n) => message(`r${round}-${n}`, 'first'))
+      await Promise.all(
+        nodes.map((node, index) => node.append(index % 2 === 0 ? batch : batch.toReversed())),
+      )
+    }
+    const all = rounds.flatMap((round) => firstSeqs(300).map((n) => `r${round}-${n}`))
+    expect(new Set(await nodes[0]!.heads(all))).toEqual(new Set([WRITERS.length]))
+    await Promise.all(nodes.map((node) => node.close()))
+    expect(await deadlocks(url)).toBe(0)
   })
 
   test('one key from many nodes at the same moment gives one event, or is refused', async () => {
@@ -106,16 +125,22 @@ describe.skipIf(server === undefined)('on one PostgreSQL', () => {
     await Promise.all(nodes.map((node) => node.close()))
   })
 
-  test('expired sessions are deleted by all nodes at once, each by one of them', async () => {
+  test('expired sessions are deleted by all nodes at once, and none waits for another', async () => {
     const url = await server!.createDatabase()
     const nodes = await Promise.all(WRITERS.map(() => open(url)))
+    const other = await server!.connect(url).reserve()
     for (const n of firstSeqs(100)) {
       const times = { createdAt: 1, usedAt: 1, expiresAt: 10 }
       const session = { id: `s${n}`, userId: `u${n}`, tokenHash: `${n}`, userAgent: '', ...times }
       await nodes[0]!.createSession(session, 3)
     }
+    await other`BEGIN`
+    await other`SELECT FROM sessions WHERE id = 's7' FOR UPDATE`
     const deleted = await Promise.all(nodes.map((node) => node.deleteExpiredSessions(11, 1_000)))
-    expect(deleted.reduce((sum, count) => sum + count, 0)).toBe(100)
+    expect(deleted.reduce((sum, count) => sum + count, 0)).toBe(99)
+    await other`ROLLBACK`
+    other.release()
+    expect(await nodes[0]!.deleteExpiredSessions(11, 1_000)).toBe(1)
     await Promise.all(nodes.map((node) => node.close()))
   })
 })
