@@ -118,7 +118,7 @@ export class PostgresPool {
     const expire = () => {
       this.#waiting.delete(waiting)
       // None was busy: there was none at all.
-      if (this.#size === this.#opening)
+      if (this.#size === this.#opening && this.#awaySinceMs === undefined)
         this.#beAway(new ConnectionLost('no connection in time'), patienceMs)
       reject(this.#refusal())
       this.#leaveIfLast()
