@@ -132,6 +132,23 @@ describe.skipIf(programs === undefined)('two nodes', () => {
     expect(await run.faults(ada, spots)).toEqual([])
   })
 
+  test('what a node has acknowledged is on its newest page, while others post, too', async () => {
+    const run = new Run({ url: adaThere.url })
+    const spot = roomSpot((await ada.createRoom()).id)
+    const followed = await follow(ada, spot, 'socket', 0, epoch)
+    const work = [1, 2].map(() => run.postSocket(adaThere, spot))
+    const missed: number[] = []
+    for (let i = 0; i < 60; i++) {
+      const { seq } = await ada.post(spot.path, `mine ${i}`)
+      const page = await ada.list(spot.path)
+      if (!page.some((message) => message.seq === seq) && page.at(-1)!.seq <= seq) missed.push(seq)
+    }
+    run.stopping = true
+    await Promise.all(work)
+    followed.close()
+    expect(missed).toEqual([])
+  })
+
   test('who signs out at one is signed out at the other within a second', async () => {
     const spot = roomSpot((await ada.createRoom()).id)
     const leaving = await signIn(cluster.nodes[0]!.url, ada.name)
