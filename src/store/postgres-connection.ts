@@ -7,7 +7,7 @@
 import { connect, type Socket } from 'node:net'
 import postgres from 'postgres'
 import { withDeadline } from '../clock.ts'
-import { ConnectionLost, isRefusal } from './postgres-failures.ts'
+import { ConnectionLost, isRefusal, SILENCE } from './postgres-failures.ts'
 
 export interface ConnectionOptions {
   /** `postgres://user:password@host:port/database?sslmode=…` */
@@ -88,7 +88,7 @@ export class PostgresConnection {
   async #answer<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
     try {
       return await withDeadline(answer, timeoutMs, () => {
-        return new ConnectionLost(`PostgreSQL did not answer within ${timeoutMs} ms`)
+        return new ConnectionLost(`no answer within ${Math.ceil(timeoutMs)} ms`, SILENCE)
       })
     } catch (error) {
       if (isRefusal(error)) throw error

@@ -2,6 +2,8 @@
 import postgres from 'postgres'
 import { type Problem, problem } from '../errors.ts'
 
+export const SILENCE = 'ETIMEDOUT'
+
 /**
  * The connection ended, or no answer came in time: what was asked for may or may not have been
  * done. The message holds no text of anybody's and no password.
@@ -13,6 +15,11 @@ export class ConnectionLost extends Error {
   constructor(message: string, code?: string) {
     super(message)
     this.code = code
+  }
+
+  /** No answer came, though the connection was still there. */
+  get isSilence(): boolean {
+    return this.code === SILENCE
   }
 }
 

@@ -81,7 +81,6 @@ export class PostgresPool {
   async #run<Row>(statement: string, values: unknown[], changes: boolean): Promise<Row[]> {
     const { timeoutMs } = this.#options
     const connection = await this.#take()
-    this.#atWork += 1
     const untilMs = systemClock.monotonicMs() + timeoutMs * SHARES.answer
     try {
       for (let attempt = 1; ; attempt++)
@@ -89,22 +88,26 @@ export class PostgresPool {
           return await connection.run<Row>(statement, values, untilMs - systemClock.monotonicMs())
         } catch (error) {
           const isLate = systemClock.monotonicMs() >= untilMs
-          if (!isUnlucky(error) || attempt === ATTEMPTS_MAX || isLate)
-            throw problemOf(error, changes)
+          if (isUnlucky(error) && attempt < ATTEMPTS_MAX && !isLate) continue
+          if (error instanceof ConnectionLost && error.isSilence) this.#dropIdle(error)
+          throw problemOf(error, changes)
         }
     } finally {
       this.#atWork -= 1
-      if (connection.isLost) this.#lose(systemClock.monotonicMs() >= untilMs)
+      if (connection.isLost) this.#forget()
       else this.#offer(connection)
       this.#leaveIfLast()
     }
   }
 
-  /** A connection: one that is free one at once, else after a while, or a refusal. */
+  /** A connection, from now on at work: a free one at once, else after a while; or a refusal. */
   #take(): PostgresConnection | Promise<PostgresConnection> {
-    const connection = this.#idle.pop()
-    if (connection !== undefined) return connection
     if (this.#closed !== undefined) throw problem('restarting', { retryAfterS: 1 })
+    const connection = this.#idle.pop()
+    if (connection !== undefined) {
+      this.#atWork += 1
+      return connection
+    }
     const { timeoutMs, queueMax } = this.#options
     if (this.#waiting.size >= queueMax) throw problem('overloaded', { retryAfterS: 1 })
     const awayMs =
@@ -114,6 +117,9 @@ export class PostgresPool {
     const { promise, resolve, reject } = deferred<PostgresConnection>()
     const expire = () => {
       this.#waiting.delete(waiting)
+      // None was busy: there was none at all.
+      if (this.#size === this.#opening && this.#awaySinceMs === undefined)
+        this.#beAway(new ConnectionLost('no connection in time'), patienceMs)
       reject(this.#refusal())
       this.#leaveIfLast()
     }
@@ -128,11 +134,11 @@ export class PostgresPool {
     return problemOf(this.#awayBecause, false)
   }
 
-  /** Opens one more connection if more calls wait than are being opened. */
+  /** Opens one more connection if there is none, or if more calls wait than are being opened. */
   #grow(): void {
-    const isPausing = this.#awaySinceMs !== undefined && this.#reopening !== undefined
-    const isWanted = this.#waiting.size > this.#opening && this.#size < this.#options.connectionsMax
-    if (isWanted && !isPausing) void this.#open()
+    if (this.#reopening !== undefined || this.#closed !== undefined) return
+    const isWanted = this.#size === 0 || this.#waiting.size > this.#opening
+    if (isWanted && this.#size < this.#options.connectionsMax) void this.#open()
   }
 
   async #open(): Promise<void> {
@@ -143,64 +149,65 @@ export class PostgresPool {
       const connection = await PostgresConnection.open({ url, ...limitsWithin(timeoutMs) })
       connection.onLost = () => this.#endIdle(connection)
       this.#opening -= 1
-      this.#awaySinceMs = undefined
       this.#offer(connection)
     } catch (error) {
       this.#opening -= 1
       this.#size -= 1
-      this.#awayBecause = error
       // Those that are open may still serve.
-      if (this.#size === this.#opening) this.#awaySinceMs ??= systemClock.monotonicMs()
+      if (this.#size === this.#opening) this.#beAway(error)
       this.#reopen()
     }
     this.#leaveIfLast()
   }
 
-  /** After a pause, opens a connection if there is none, or not enough. */
-  #reopen(): void {
-    if (this.#reopening !== undefined || this.#closed !== undefined) return
-    const reopen = () => {
-      this.#reopening = undefined
-      if (this.#size === 0) void this.#open()
-      else this.#grow()
-    }
-    this.#reopening = setTimeout(reopen, REOPEN_MS.min + Math.random() * REOPEN_MS.spread)
+  #beAway(because: unknown, forMs = 0): void {
+    this.#awaySinceMs ??= systemClock.monotonicMs() - forMs
+    this.#awayBecause = because
   }
 
+  /** Tries again after a pause. */
+  #reopen(): void {
+    this.#reopening ??= setTimeout(
+      () => {
+        this.#reopening = undefined
+        this.#grow()
+      },
+      REOPEN_MS.min + Math.random() * REOPEN_MS.spread,
+    )
+  }
+
+  /** One that has just answered is free: PostgreSQL is there. */
   #offer(connection: PostgresConnection): void {
+    this.#awaySinceMs = undefined
     const [next] = this.#waiting
     if (next === undefined) {
       this.#idle.push(connection)
     } else {
       this.#waiting.delete(next)
       clearTimeout(next.timer)
+      this.#atWork += 1
       next.resolve(connection)
     }
   }
 
-  /** One is gone that was at work. */
-  #lose(isSilent: boolean): void {
-    this.#size -= 1
-    if (isSilent) {
-      this.#awaySinceMs ??= systemClock.monotonicMs()
-      this.#awayBecause = new ConnectionLost('PostgreSQL has stopped answering')
-      this.#size -= this.#idle.length
-      for (const connection of this.#idle.splice(0)) connection.discard()
-    }
-    this.#replace()
+  /** One that was silent shows that PostgreSQL is away, and the idle ones are of no use. */
+  #dropIdle(because: ConnectionLost): void {
+    this.#beAway(because)
+    this.#size -= this.#idle.length
+    for (const connection of this.#idle.splice(0)) connection.discard()
   }
 
   #endIdle(connection: PostgresConnection): void {
     const index = this.#idle.indexOf(connection)
     if (index === -1) return
     this.#idle.splice(index, 1)
-    this.#size -= 1
-    this.#replace()
+    this.#forget()
   }
 
-  #replace(): void {
+  /** A connection is gone: another takes its place, if one is needed. */
+  #forget(): void {
+    this.#size -= 1
     this.#grow()
-    if (this.#size === 0) this.#reopen()
   }
 
   #leaveIfLast(): void {

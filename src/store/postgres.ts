@@ -51,7 +51,8 @@ export async function openPostgres(options: PostgresOptions): Promise<Store> {
 async function check(pool: PostgresPool): Promise<void> {
   const sql = "SELECT current_setting('transaction_read_only')::boolean AS only"
   const [answer] = await pool.read<{ only: boolean }>(sql)
-  if (answer?.only !== false) throw problem('store_unavailable', { cause: 'it is read-only' })
+  if (answer?.only !== false)
+    throw problem('store_unavailable', { retryAfterS: 1, cause: 'the database is read-only' })
 }
 
 function eventsIn(pool: PostgresPool): Pick<Store, 'list' | 'listEncoded' | 'heads'> {

@@ -129,6 +129,29 @@ describe('words and origins', () => {
   })
 })
 
+describe('the address of a database', () => {
+  test.each([
+    'postgres://localhost/parley',
+    'postgresql://ada:secret@db.example.org:5433/parley?sslmode=verify-full',
+    'postgres://[::1]/parley',
+  ])('%s is accepted', (value) => {
+    expect(readConfig({ DATABASE_URL: value }).databaseUrl).toBe(value)
+  })
+
+  test.each([
+    'mysql://ada:secret@localhost/parley',
+    'secret',
+    'postgres:secret',
+    'postgres://',
+    'postgres:///parley?password=secret',
+    'postgres://ada:secret@local host/parley',
+  ])('%s is refused, without showing it: it may hold a password', (value) => {
+    expect(refusals({ DATABASE_URL: value })).toEqual([
+      'DATABASE_URL=… is not an address that begins with postgres:// or postgresql://.',
+    ])
+  })
+})
+
 describe('contradictions', () => {
   test.each<[Record<string, string>, RegExp]>([
     [{ NATS_URL: 'nats://localhost' }, /^NATS_URL .*SQLite.*DATABASE_URL .*or unset NATS_URL\.$/],

@@ -34,6 +34,7 @@ export class PostgresServer {
   readonly port: number
   #process!: Subprocess
   #databases = 0
+  readonly #clients: postgres.Sql[] = []
   /** For a test's own questions, as a superuser. */
   readonly sql: postgres.Sql
 
@@ -49,17 +50,21 @@ export class PostgresServer {
     this.#programs = programs
     this.#folder = folder
     this.port = port
-    const address = this.urlOf('postgres')
-    this.sql = postgres(address, { max: 4, onnotice: () => {}, connect_timeout: 5 })
+    this.sql = this.connect(this.urlOf('postgres'))
   }
 
   get #data(): string {
     return join(this.#folder.path, 'data')
   }
 
-  #init(): void {
+  /** Lets it write there. */
+  own(folder: string): void {
     const { uid, gid } = owner()
-    chownSync(this.#folder.path, uid, gid)
+    chownSync(folder, uid, gid)
+  }
+
+  #init(): void {
+    this.own(this.#folder.path)
     const options = ['--username=parley', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8']
     const { success, stderr } = spawnSync({
       cmd: asOwner([join(this.#programs, 'initdb'), '-D', this.#data, ...options]),
@@ -71,6 +76,13 @@ export class PostgresServer {
 
   urlOf(database: string): string {
     return `postgres://parley@127.0.0.1:${this.port}/${database}`
+  }
+
+  /** For questions to one of its databases; ends with the server. */
+  connect(url: string): postgres.Sql {
+    const client = postgres(url, { max: 4, onnotice: () => {}, connect_timeout: 5 })
+    this.#clients.push(client)
+    return client
   }
 
   /** A new database; its address. */
@@ -127,7 +139,15 @@ export class PostgresServer {
     for (const pid of this.#pids()) signalTo(pid, 'SIGCONT')
   }
 
-  /** Ends every session of a database but those of `sql`, as an operator may; tells how many. */
+  /** How many sessions Parley has in a database. */
+  async sessionsOf(url: string): Promise<number> {
+    const name = new URL(url).pathname.slice(1)
+    const sessions = await this.sql`
+      SELECT FROM pg_stat_activity WHERE datname = ${name} AND application_name = 'parley'`
+    return sessions.length
+  }
+
+  /** Ends every session of a database, as an operator may; tells how many. */
   async terminateSessions(url: string): Promise<number> {
     const name = new URL(url).pathname.slice(1)
     const ended = await this.sql`
@@ -137,7 +157,7 @@ export class PostgresServer {
 
   async remove(): Promise<void> {
     this.thaw()
-    await this.sql.end({ timeout: 1 })
+    await Promise.all(this.#clients.map((client) => client.end({ timeout: 1 })))
     await this.stop()
     this.#folder.remove()
   }
