@@ -1,4 +1,4 @@
-/** Several servers as one: they share a PostgreSQL and are joined by a NATS, all of the test's own. */
+/** Several servers as one: on one PostgreSQL and one NATS, all of the test's own. */
 import { Person, ServerProcess } from '../harness.ts'
 import { findNatsServer, NatsServer } from '../services/nats.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
