@@ -183,6 +183,12 @@ export const settings = {
   postQueueBytesMax: integer(64 << 20, 65_536, 2 ** 40, 'Their bytes; past it 503.'),
   batchEventsMax: integer(4_096, 1, 100_000, 'Posts in one transaction.'),
   storeTimeoutMs: integer(10_000, 100, 600_000, 'Longest wait for the database; past it 503.'),
+  storeReadersMax: integer(
+    4,
+    1,
+    64,
+    'Threads that read the embedded database; more than one only while the disk is slow.',
+  ),
   storeQueueMax: integer(10_000, 1, 1e6, 'Calls waiting for the database; past it 503.'),
 
   authTimeoutMs: integer(5_000, 100, 60_000, 'A WebSocket must be signed in within this time.'),

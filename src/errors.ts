@@ -69,6 +69,11 @@ const table = {
   too_many_connections: kind(429, 'Too many connections.', 'Close one you no longer need.'),
   too_many_subscriptions: kind(429, 'Too many subscriptions.', 'Unsubscribe from one first.'),
   internal: kind(500, 'Something went wrong on our side.', 'It is in our log; try again later.'),
+  page_unavailable: kind(
+    500,
+    'The web page could not be built.',
+    'The reason is in our log; the next request tries again. The API is not affected.',
+  ),
   overloaded: kind(503, 'The server is too busy.', 'Try again as Retry-After says.'),
   store_unavailable: kind(
     503,

@@ -4,7 +4,7 @@ import { Connections } from './api/connections.ts'
 import { docsPage } from './api/docs.ts'
 import { createHttpHandler } from './api/http.ts'
 import { Limits } from './api/limits.ts'
-import { type Listener, listen } from './api/listen.ts'
+import { type Listener, type ListenOptions, listen } from './api/listen.ts'
 import { openApi } from './api/openapi.ts'
 import type { Api, Operation } from './api/operation.ts'
 import {
@@ -12,6 +12,8 @@ import {
   createSocketOperations,
   type SocketOperations,
 } from './api/operations.ts'
+import { PageServer } from './api/page.ts'
+import type { PageSource } from './api/page-source.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
@@ -43,12 +45,15 @@ export interface RunningServer {
 export interface ServerOptions {
   config: Config
   log: Log
+  /** The web page's files. */
+  page: PageSource
   /** The store can no longer vouch for its data: the process must end. */
   onFatal: (error: Error) => void
 }
 
 /** Resolves once connections are accepted. Rejects with a sentence for people. */
-export async function startServer({ config, log, onFatal }: ServerOptions): Promise<RunningServer> {
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, log, onFatal } = options
   const metrics = createMetrics()
   const clock = systemClock
   const store = await openStore(config, { onFatal })
@@ -59,6 +64,8 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
   const api: Api = { chat, config, limits, connections }
   const responder = new Responder(config, log, metrics)
 
+  const sharesWithOrigins = config.corsOrigins.length > 0
+  const page = new PageServer(options.page, log, { sharesWithOrigins })
   const draining = { now: false }
   const schemas = requestSchemas(config)
   const socketOperations = createSocketOperations(schemas)
@@ -66,25 +73,22 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
   const all: readonly Operation[] = [
     ...operations,
     ...createServiceOperations({
+      page,
       checkReady: () => checkReady(store, bus, draining.now),
       metrics: () => readMetrics(metrics, chat, responder),
       ...lazyDocuments(() => all, socketOperations),
     }),
   ]
 
-  let listener: Listener
-  try {
-    listener = listen({
+  const listener = await listenOrClose(
+    { store, bus },
+    {
       config,
       handle: createHttpHandler({ ...api, router: new Router(all), responder }),
       sockets: { ...api, operations: socketOperations, responder, clock, metrics },
       responder,
-    })
-  } catch (error) {
-    await bus.stop()
-    await store.close()
-    throw error
-  }
+    },
+  )
   connections.start()
   const stopTimers = startTimers(chat, metrics, log)
   return {
@@ -93,6 +97,7 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
       draining.now = true
       listener.close()
       connections.endAll('restarting')
+      page.close()
       // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
       const hashed = chat.passwords.close()
       const rechecked = stopTimers()
@@ -104,6 +109,20 @@ export async function startServer({ config, log, onFatal }: ServerOptions): Prom
       await bus.stop()
       await store.close()
     },
+  }
+}
+
+/** An address that cannot be had must not leave the store open. */
+async function listenOrClose(
+  { store, bus }: { store: Store; bus: Bus },
+  options: ListenOptions,
+): Promise<Listener> {
+  try {
+    return listen(options)
+  } catch (error) {
+    await bus.stop()
+    await store.close()
+    throw error
   }
 }
 

@@ -6,7 +6,16 @@ import { spawn } from 'bun'
 import { renderedDocs } from '../scripts/docs.ts'
 import { version } from '../src/version.ts'
 import { blocksOf, looksLike, runExamples, sameShape } from './docs-examples.ts'
-import { read, ServerProcess, scratchFolder, signUp, within } from './harness.ts'
+import {
+  fetchJson,
+  type Person,
+  read,
+  ServerProcess,
+  scratchFolder,
+  signIn,
+  signUp,
+  within,
+} from './harness.ts'
 import { Socket } from './live.ts'
 
 const ROOT = join(import.meta.dir, '..')
@@ -14,8 +23,8 @@ const servers: ServerProcess[] = []
 afterAll(() => Promise.all(servers.map((server) => server.stopAndForget())))
 
 /** As people start it, but for quick heartbeats, so that no example has to wait for one. */
-async function startServer(): Promise<ServerProcess> {
-  const server = await ServerProcess.start({ rateLimits: 'on', heartbeatMs: 500 })
+async function startServer(folder?: string): Promise<ServerProcess> {
+  const server = await ServerProcess.start({ rateLimits: 'on', heartbeatMs: 500 }, folder)
   servers.push(server)
   return server
 }
@@ -32,6 +41,18 @@ function section(markdown: string, heading: string): string {
   const level = heading.split(' ')[0]!
   const end = markdown.indexOf(`\n${level} `, start + heading.length)
   return markdown.slice(start, end === -1 ? undefined : end)
+}
+
+/** The first block of commands under a heading of `docs/operating.md`, as somebody pastes it. */
+async function runBlock(heading: string, settings: Record<string, string>): Promise<void> {
+  const [block] = blocksOf(section(readDoc('docs/operating.md'), heading))
+  const env = { PATH: process.env.PATH, ...settings }
+  const command = spawn({ cmd: ['bash', '-euc', block!.text], cwd: ROOT, env })
+  expect(await within(command.exited, `${heading}: the command ends`)).toBe(0)
+}
+
+function authorized({ token }: Person): { headers: { authorization: string } } {
+  return { headers: { authorization: `Bearer ${token}` } }
 }
 
 function documents(): string[] {
@@ -54,28 +75,30 @@ describe('examples', () => {
     await runExamples(blocks, server.url)
   })
 
-  test('a backup restored as described has a new epoch, so old cursors are refused', async () => {
+  test('a backup made and restored as described has a new epoch, and ends all sessions', async () => {
     const server = await startServer()
     const ada = await signUp(server.url)
     const room = await ada.createRoom()
     await ada.post(`/room/${room.id}`, 'before the backup')
     const before = await ada.fetch(`/room/${room.id}/messages`)
-    await server.stop()
-    const [block] = blocksOf(section(readDoc('docs/operating.md'), '### Restoring a backup'))
-    const env = { PATH: process.env.PATH, DATA_DIR: server.folder }
-    const command = spawn({ cmd: ['bash', '-euc', block!.text], cwd: ROOT, env })
-    expect(await within(command.exited, 'the command ends')).toBe(0)
-    await server.restart()
+    const home = scratchFolder()
+    await runBlock('## Backup', { HOME: home.path, DATA_DIR: server.folder })
+    await ada.post(`/room/${room.id}`, 'after the backup')
+    const restored = join(home.path, 'restored')
+    await runBlock('### Restoring a backup', { HOME: home.path, DATA_DIR: restored })
+    const second = await startServer(restored)
+
+    expect((await fetchJson(second.url, '/me', authorized(ada))).status).toBe(401)
+    const again = await signIn(second.url, ada.name)
     const epoch = before.headers.get('parley-epoch')!
-    const after = await fetch(`${server.url}/room/${room.id}/messages`, {
-      headers: { authorization: `Bearer ${ada.token}` },
-    })
+    const after = await again.fetch(`/room/${room.id}/messages`)
     expect(await read<unknown[]>(after, 200)).toHaveLength(1)
     expect(after.headers.get('parley-epoch')).not.toBe(epoch)
-    const socket = await Socket.open(server.url, '/ws', { authorization: `Bearer ${ada.token}` })
+    const socket = await Socket.open(second.url, '/ws', authorized(again).headers)
     const told = await socket.ask('subscribe', { room: room.id, after: 1, epoch })
     expect(told.ok).toMatchObject({ recovered: false, head: 1 })
     socket.close()
+    home.remove()
   })
 
   test('after a clean stop the database is one file, which alone is a whole backup', async () => {

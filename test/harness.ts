@@ -42,6 +42,11 @@ export function scratchFolder(): { path: string; remove: () => void } {
 
 /** A server as its users run it: a process of its own. */
 export class ServerProcess {
+  /** What is run: `src/main.ts`, or an executable that everything was built into. */
+  static readonly command: readonly string[] = process.env.PARLEY_EXECUTABLE
+    ? [process.env.PARLEY_EXECUTABLE]
+    : [process.execPath, join(import.meta.dir, '../src/main.ts')]
+
   url = ''
   /** All that was printed on standard error. */
   errors = ''
@@ -73,7 +78,7 @@ export class ServerProcess {
   /** Starts the process (again) on the same folder; resolves when it accepts connections. */
   async restart(): Promise<void> {
     this.#process = spawn({
-      cmd: [process.execPath, join(import.meta.dir, '../src/main.ts')],
+      cmd: [...ServerProcess.command],
       env: { ...process.env, PORT: '0', DATA_DIR: this.folder, ...this.#settings },
       stdin: 'ignore',
       stdout: 'pipe',

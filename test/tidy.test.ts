@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
 const ROOT = join(import.meta.dir, '..')
-const FOLDERS = ['src', 'test', 'bench', 'scripts']
+const FOLDERS = ['src', 'web', 'test', 'bench', 'scripts']
 
 interface Source {
   /** Relative to the project, for example `src/chat/record.ts`. */
@@ -18,7 +18,7 @@ interface Source {
 
 const sources: Source[] = FOLDERS.flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => {
       const path = join(folder, name)
       const text = readFileSync(join(ROOT, path), 'utf8')
@@ -26,11 +26,23 @@ const sources: Source[] = FOLDERS.flatMap((folder) =>
     }),
 )
 const inSrc = sources.filter(({ path }) => path.startsWith('src/'))
+/** The page. What bundles it runs beside the server, not in a browser. */
+const inWeb = sources.filter(({ path }) => path.startsWith('web/') && path !== 'web/build.ts')
 
 /** From the ground up: a layer may import from those before it and from itself. */
-const LAYERS = ['ground', 'store', 'live', 'chat', 'api', 'server', 'main']
+const LAYERS = ['ground', 'store', 'live', 'chat', 'api', 'server', 'verify', 'commands', 'main']
 /** Modules at the root of `src/` that any layer may use. */
-const GROUND = ['types', 'errors', 'clock', 'log', 'config', 'metrics', 'events', 'version']
+const GROUND = [
+  'types',
+  'errors',
+  'clock',
+  'log',
+  'config',
+  'metrics',
+  'events',
+  'version',
+  'scripts',
+]
 
 function layerOf(path: string): string {
   const [, first, second] = path.split('/')
@@ -68,17 +80,17 @@ const FENCES: { what: RegExp; allowed: RegExp; instead: string }[] = [
   },
   {
     what: /process\.env/,
-    allowed: /^src\/config\.ts$/,
+    allowed: /^src\/(config|verify\/scratch-server)\.ts$/,
     instead: 'make it a setting in config.ts',
   },
   {
     what: /from '.*\/((sqlite|postgres)(-\w+)?|migrations\/\w+|bus-\w+)\.ts'/,
-    allowed: /^src\/(server|store\/(open|(sqlite|postgres)[\w-]*))\.ts$/,
+    allowed: /^src\/(server|commands\/(backup|verify)|store\/(open|(sqlite|postgres)[\w-]*))\.ts$/,
     instead: 'use the contract; a backend is imported only where it is chosen',
   },
   {
     what: /\bconsole\./,
-    allowed: /^src\/main\.ts$/,
+    allowed: /^src\/(main|commands\/\w+)\.ts$/,
     instead: 'use the log',
   },
   {
@@ -110,6 +122,34 @@ for (const { what, allowed, instead } of FENCES)
 function withoutComment(line: string): string {
   return /^\s*(\/\/|\/?\*)/.test(line) ? '' : line
 }
+
+test('the page imports only from web/, client/ and packages', () => {
+  const wrong = inWeb.flatMap((source) =>
+    importsOf(source)
+      .filter((target) => !/^(web|client)(\/|$)/.test(target))
+      .map((target) => `${source.path} imports ${target}: the page knows the API alone`),
+  )
+  expect(wrong).toEqual([])
+  expect(inWeb.length).toBeGreaterThan(0)
+})
+
+/** Each turns text into markup or code, which is how what others wrote becomes a program. */
+const TEXT_TO_CODE = new RegExp(
+  'innerHTML|outerHTML|insertAdjacentHTML|dangerouslySet|document\\.write|srcdoc|' +
+    '\\beval\\(|new Function\\b',
+  'i',
+)
+
+test('the page never makes markup or code out of text', () => {
+  const wrong = inWeb.flatMap(({ path, lines }) =>
+    lines.flatMap((line, i) =>
+      TEXT_TO_CODE.test(line) ? [`${path}:${i + 1}: build elements instead`] : [],
+    ),
+  )
+  expect(wrong).toEqual([])
+  for (const one of ['a.innerHTML = b', '<p dangerouslySetInnerHTML={x} />', 'eval(text)'])
+    expect(one).toMatch(TEXT_TO_CODE)
+})
 
 const LINE_CHARS = 100
 const FILE_LINES = 350

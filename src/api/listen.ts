@@ -47,13 +47,15 @@ export interface Listener {
   pending(): number
 }
 
-/** Throws a sentence for people if the address cannot be listened on. */
-export function listen(options: {
+export interface ListenOptions {
   config: Config
   handle: HttpHandler
   sockets: Omit<SocketOptions, 'outbox'>
   responder: Responder
-}): Listener {
+}
+
+/** Throws a sentence for people if the address cannot be listened on. */
+export function listen(options: ListenOptions): Listener {
   const { config, handle, responder } = options
   const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
   const refuse = () => responder.error(problem('bad_path'))

@@ -139,14 +139,21 @@ const DESCRIPTIONS: Record<string, string> = {
   200: 'Found.',
   201: 'Made.',
   204: 'Done; nothing to say.',
+  304: 'What you have is the latest.',
 }
 
 function replyContent(path: string, schema: z.ZodType): Json {
-  const type = CONTENT_TYPES[path]
-  return type ? { [type]: { schema: { type: 'string' } } } : jsonContent(schema, 'output')
+  const types = CONTENT_TYPES[path]
+  if (types === undefined) return jsonContent(schema, 'output')
+  return Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }]))
 }
 
-const CONTENT_TYPES: Record<string, string> = { '/metrics': 'text/plain', '/docs': 'text/html' }
+const CONTENT_TYPES: Record<string, readonly string[]> = {
+  '/': ['text/html'],
+  '/assets/{file}': ['text/javascript', 'text/css', 'image/svg+xml'],
+  '/metrics': ['text/plain'],
+  '/docs': ['text/html'],
+}
 
 /** Errors by status, each with the codes that may be met there. */
 function errors(operation: Operation): Json {

@@ -20,7 +20,7 @@ export interface Api {
 export interface Reply {
   status: number
   /** JSON text, or whatever `Content-Type` in `headers` says. */
-  body?: string
+  body?: string | Uint8Array<ArrayBuffer>
   headers?: Record<string, string>
 }
 

@@ -1,12 +1,14 @@
-/** What is not chat: health, metrics and the documents. Open to anyone who reaches the port. */
+/** What is not chat: page, health, metrics, documents. Open to anyone who reaches the port. */
 import { z } from 'zod'
 import { problem } from '../errors.ts'
 import { type Operation, type Reply, request } from './operation.ts'
+import { createPageOperations, type PageServer } from './page.ts'
 
 /** `degraded`: requests are served, but other nodes' news comes late. */
 export type Readiness = 'ready' | 'degraded'
 
 export interface Service {
+  readonly page: PageServer
   /**
    * Resolves if the store answers and nobody is stopping us; else rejects with the reason, as a
    * `Problem`.
@@ -37,16 +39,7 @@ export function createServiceOperations(service: Service): Operation[] {
       handle,
     })
   return [
-    request({
-      name: 'home',
-      summary: 'To the documents.',
-      method: 'GET',
-      path: '/',
-      auth: false,
-      replies: { 307: null },
-      errors: [],
-      handle: () => ({ status: 307, headers: { Location: '/docs' } }),
-    }),
+    ...createPageOperations(service.page),
     open('isAlive', '/healthz', 'Whether the process answers.', () => json('{"status":"alive"}')),
     open(
       'isReady',

@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts'
 import { problem } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
+import { scriptArguments } from '../scripts.ts'
 import type { PasswordJob } from './hash-process.ts'
 import { Processes } from './processes.ts'
 
@@ -40,7 +41,7 @@ export class Passwords {
     this.#clock = options.clock
     this.#metrics = options.metrics
     this.#processes = new Processes({
-      script: new URL('./hash-process.ts', import.meta.url),
+      script: scriptArguments('chat/hash-process'),
       purpose: 'parley-passwords',
       max: concurrency,
       log: options.log,

@@ -13,7 +13,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { type Deferred, deferred, withDeadline } from '../clock.ts'
 import { problem } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -31,8 +30,8 @@ export const RESTART_MS = 1_000
 const END_MS_MAX = 2_000
 
 export interface ProcessesOptions {
-  /** Calls `answerJobs`. */
-  script: URL
+  /** Arguments with which the runtime runs a script that calls `answerJobs`. */
+  script: readonly string[]
   /** What the children do, in a word or two that `ps` shows. */
   purpose: string
   max: number
@@ -220,12 +219,12 @@ export class Processes<Job, Result> {
  * Not `detached`: where Linux groups processes by session, priorities count within a group only.
  * Standard error is the server's, so that a child that cannot start says why in the log.
  */
-function launch(script: URL, purpose: string): ChildProcess {
+export function launch(script: readonly string[], purpose: string): ChildProcess {
   const stdio: ['pipe', 'pipe', 'inherit'] = ['pipe', 'pipe', 'inherit']
-  return spawn(process.execPath, [fileURLToPath(script), purpose], { stdio })
+  return spawn(process.execPath, [...script, purpose], { stdio })
 }
 
 /** Nice 10: a tenth of a core that all else wants, too. At 19 it would be a hundredth. */
-function lower(pid: number): void {
+export function lower(pid: number): void {
   setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
 }

@@ -19,5 +19,6 @@ export function openStore(config: Config, options: StoreOptions): Promise<Store>
     folder: config.dataDir,
     timeoutMs: config.storeTimeoutMs,
     queueMax,
+    readersMax: config.storeReadersMax,
   })
 }

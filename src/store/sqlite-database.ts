@@ -4,7 +4,6 @@
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
 import type {
@@ -27,6 +26,7 @@ import {
   RECORDED,
   REPLAYED,
 } from './sqlite-batch.ts'
+import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
 import type { NamePage, Range } from './store.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
@@ -58,7 +58,7 @@ export class SqliteDatabase {
 
   /** Opens for reading only; the writer has made the file before. */
   static openReader(folder: string): SqliteDatabase {
-    const db = new Database(join(folder, 'parley.db'), { readonly: true, strict: true })
+    const db = new Database(join(folder, DATABASE_FILE), { readonly: true, strict: true })
     db.run(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA busy_timeout = 2000; PRAGMA query_only = ON`)
     return new SqliteDatabase(db)
   }
@@ -68,7 +68,7 @@ export class SqliteDatabase {
     refuseOldSqlite(sqliteVersion())
     makeFolder(folder)
     const lock = takeLock(folder)
-    const path = join(folder, 'parley.db')
+    const path = join(folder, DATABASE_FILE)
     const db = new Database(path, { create: true, strict: true })
     try {
       db.run('PRAGMA busy_timeout = 2000')
@@ -388,37 +388,6 @@ const SESSION =
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
   return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
-}
-
-function makeFolder(folder: string): void {
-  try {
-    // Password hashes and private messages are in there.
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    accessSync(folder, constants.R_OK | constants.W_OK)
-  } catch (error) {
-    throw new Error(
-      `The data folder ${folder} cannot be made or written (${(error as Error).message}). Choose ` +
-        'another one with DATA_DIR, or give this user the right to write there.',
-    )
-  }
-}
-
-/**
- * Two servers on one folder would each announce only their own posts, so the second is refused. The
- * lock is an exclusive transaction on a file of its own: it ends with the process, however it ends.
- */
-function takeLock(folder: string): Database {
-  const lock = new Database(join(folder, 'parley.lock'), { create: true })
-  try {
-    lock.run('BEGIN EXCLUSIVE')
-    return lock
-  } catch {
-    lock.close()
-    throw new Error(
-      `Another Parley is running on the data in ${folder}. Stop it first, or give this one ` +
-        'another folder with DATA_DIR.',
-    )
-  }
 }
 
 /** Asked of an empty database, because ours may be damaged. */

@@ -1,7 +1,7 @@
 /**
  * The thread a SQLite connection lives in. Calls come in as lists of `[id, method, args]`, batches
- * of events as one string, and each message is answered by one list of `[id, error, result]`, in
- * the order they came: the next one starts when the last one ends.
+ * of events as one string, and each message is answered by one with a list of `[id, error,
+ * result]`, in the order they came: the next one starts when the last one ends.
  */
 import { unpackBatch } from './sqlite-batch.ts'
 import { SqliteDatabase } from './sqlite-database.ts'
@@ -15,6 +15,11 @@ export interface Failure {
   message: string
 }
 export type Answer = [id: number, failure: Failure | null, result: unknown]
+export interface Answers {
+  answers: Answer[]
+  /** What they took this thread in all, in milliseconds. */
+  tookMs: number
+}
 
 let database: SqliteDatabase
 
@@ -25,7 +30,10 @@ function open(role: Role, folder: string): string {
 }
 
 self.onmessage = ({ data }: MessageEvent<Call[] | string>) => {
-  self.postMessage(typeof data === 'string' ? [append(data)] : data.map(call))
+  const startedAt = performance.now()
+  const answers = typeof data === 'string' ? [append(data)] : data.map(call)
+  const tookMs = performance.now() - startedAt
+  self.postMessage({ answers, tookMs } satisfies Answers)
 }
 
 function append(packed: string): Answer {

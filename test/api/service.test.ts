@@ -114,12 +114,6 @@ test('every answer, good or bad, tells browsers to trust nothing else', async ()
   await stream.body!.cancel()
 })
 
-test('GET / leads to the documents', async () => {
-  const response = await fetch(`${server.url}/`, { redirect: 'manual' })
-  expect(response.status).toBe(307)
-  expect(response.headers.get('location')).toBe('/docs')
-})
-
 test.each(['/nowhere', '/rooms/', '/.env', '/.git/config', '/room', '/index.html'])(
   'GET %s: 404',
   async (path) => {

@@ -7,7 +7,7 @@ import { createLog, type Log } from '../../src/log.ts'
 import { scratchFolder, until, within } from '../harness.ts'
 import type { OddJob } from './odd-jobs.ts'
 
-const SCRIPT = new URL('./odd-jobs.ts', import.meta.url)
+const SCRIPT = [join(import.meta.dir, 'odd-jobs.ts')]
 
 let children: Processes<OddJob, number | string>
 
@@ -117,7 +117,7 @@ test('one that died young is replaced after a pause, one that lived for longer a
 })
 
 test('children that cannot even start fail a job each, and the rest is told to come back', async () => {
-  start(1, { script: new URL('./no-such-script.ts', import.meta.url) })
+  start(1, { script: [join(import.meta.dir, 'no-such-script.ts')] })
   for (let round = 0; round < 2; round++) {
     const [lost, ...others] = await outcomes(who, who, who)
     expect(lost).toMatchObject(died('exit code 1'))

@@ -20,7 +20,13 @@ beforeAll(async () => {
   const onFatal = (error: Error) => {
     throw error
   }
-  store = await openSqlite({ folder: folder.path, timeoutMs: 10_000, queueMax: 10_000, onFatal })
+  store = await openSqlite({
+    folder: folder.path,
+    timeoutMs: 10_000,
+    queueMax: 10_000,
+    readersMax: 1,
+    onFatal,
+  })
   await store.createUser({ id: ADA, name: 'ada', createdAt: 1, passwordHash: '' })
 })
 

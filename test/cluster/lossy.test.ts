@@ -17,7 +17,7 @@ import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import type { Store } from '../../src/store/store.ts'
-import { type Attempt, faultsOf, type Reading, type Seen } from '../checker.ts'
+import { type Attempt, faultsOf, type Reading, type Seen } from '../../src/verify/checker.ts'
 import { readAll, textOf } from '../contracts/store-home.ts'
 import { scratchFolder, until } from '../harness.ts'
 import { findNatsServer, NatsServer } from '../services/nats.ts'
@@ -76,7 +76,13 @@ describe.skipIf(program === undefined)('a bus that loses, repeats and reorders',
     const onFatal = (error: Error) => {
       throw error
     }
-    store = await openSqlite({ folder: folder.path, timeoutMs: 10_000, queueMax: 10_000, onFatal })
+    store = await openSqlite({
+      folder: folder.path,
+      timeoutMs: 10_000,
+      queueMax: 10_000,
+      readersMax: 1,
+      onFatal,
+    })
   })
 
   afterAll(async () => {

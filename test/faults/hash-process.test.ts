@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'bun:test'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { createPackedPage } from '../../src/api/page-source.ts'
 import { defaultConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
 import { startServer } from '../../src/server.ts'
@@ -142,7 +143,8 @@ onLinux('a server that has stopped leaves no child behind', async () => {
   const onFatal = (error: Error) => {
     throw error
   }
-  const server = await startServer({ config, log: createLog('warn'), onFatal })
+  const page = createPackedPage('{"files":[]}')
+  const server = await startServer({ config, log: createLog('warn'), page, onFatal })
   try {
     await signUp(server.url)
     expect(childrenOf(process.pid)).toBeArrayOfSize(before.length + 1)

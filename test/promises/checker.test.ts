@@ -1,6 +1,12 @@
 /** The checker itself: it says nothing of a good run, and finds each fault that is planted. */
 import { expect, test } from 'bun:test'
-import { type Attempt, type FaultKind, faultsOf, type History, type Reading } from '../checker.ts'
+import {
+  type Attempt,
+  type FaultKind,
+  faultsOf,
+  type History,
+  type Reading,
+} from '../../src/verify/checker.ts'
 
 const ok = (n: number, more: Partial<Attempt> = {}): Attempt => ({
   client: 'ada',

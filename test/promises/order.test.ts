@@ -3,7 +3,7 @@
  * HTTP and WebSocket, everything is followed by every transport, and somebody signs out in between.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { faultsOf } from '../checker.ts'
+import { faultsOf } from '../../src/verify/checker.ts'
 import {
   type InboxEntry,
   type Message,

@@ -5,7 +5,13 @@
  */
 
 import type { Seq } from '../../src/types.ts'
-import { type Attempt, type Fault, faultsOf, type Reading, type Seen } from '../checker.ts'
+import {
+  type Attempt,
+  type Fault,
+  faultsOf,
+  type Reading,
+  type Seen,
+} from '../../src/verify/checker.ts'
 import { type Message, Person, until } from '../harness.ts'
 import { type Arrivals, Socket, Stream } from '../live.ts'
 

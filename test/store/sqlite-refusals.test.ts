@@ -30,7 +30,13 @@ beforeEach(() => {
 afterEach(() => folder.remove())
 
 const open = () =>
-  openSqlite({ folder: folder.path, onFatal: () => {}, timeoutMs: 10_000, queueMax: 1_000 })
+  openSqlite({
+    folder: folder.path,
+    onFatal: () => {},
+    timeoutMs: 10_000,
+    queueMax: 1_000,
+    readersMax: 2,
+  })
 
 /** A database with enough in it that each of its trees has several pages. */
 async function fill(): Promise<void> {

@@ -10,7 +10,13 @@ async function makeHome(): Promise<StoreHome> {
   }
   return {
     open: (onFatal = unexpected) =>
-      openSqlite({ folder: folder.path, onFatal, timeoutMs: 10_000, queueMax: 10_000 }),
+      openSqlite({
+        folder: folder.path,
+        onFatal,
+        timeoutMs: 10_000,
+        queueMax: 10_000,
+        readersMax: 4,
+      }),
     remove: async () => folder.remove(),
   }
 }

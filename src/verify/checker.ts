@@ -4,7 +4,7 @@
  *
  * Events are recognised by their text, so each message of a run has a text of its own.
  */
-import type { Seq, TimelineId } from '../src/types.ts'
+import type { Seq, TimelineId } from '../types.ts'
 
 /** One try to post. A retry is another one with the same key. */
 export interface Attempt {

@@ -1,0 +1,65 @@
+/** The one executable does all that the sources do, where there is neither Node nor Bun. */
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { spawn } from 'bun'
+import { buildExecutable } from '../scripts/build.ts'
+import { buildPage } from '../web/build.ts'
+import { scratchFolder, within } from './harness.ts'
+
+const BUILD_MS_MAX = 120_000
+const SUITE_MS_MAX = 180_000
+
+const folder = scratchFolder()
+const executable = join(folder.path, 'parley')
+
+beforeAll(() => buildExecutable(executable), BUILD_MS_MAX)
+afterAll(() => folder.remove())
+
+async function run(cmd: string[], env: Record<string, string>): Promise<[number, string]> {
+  const child = spawn({ cmd, env, stdout: 'pipe', stderr: 'pipe' })
+  const [code, out, errors] = await Promise.all([
+    child.exited,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ])
+  return [code, out + errors]
+}
+
+test('it needs nothing of the machine but the kernel and the C library', async () => {
+  const [code, printed] = await run([executable, 'version'], { PATH: '/nowhere', HOME: '/nowhere' })
+  expect([code, printed]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)])
+  const [, libraries] = await run(['ldd', executable], { PATH: process.env.PATH! })
+  const names = [...libraries.matchAll(/^\s+(\S+?)\.so/gm)].map(([, name]) => name)
+  const ofC = ['linux-vdso', 'libc', 'ld-linux', 'libpthread', 'libdl', 'libm', 'librt']
+  expect(names.filter((name) => !ofC.some((known) => name!.includes(known)))).toEqual([])
+})
+
+test('the page is inside, the same to the byte', async () => {
+  const env = { PATH: '/nowhere', PORT: '0', DATA_DIR: join(folder.path, 'data') }
+  const child = spawn({ cmd: [executable], env, stdout: 'pipe', stderr: 'inherit' })
+  try {
+    const reader = child.stdout.getReader()
+    const { value } = await within(reader.read(), 'it prints its address')
+    const url = /http:\S+/.exec(new TextDecoder().decode(value))![0]
+    for (const { path, bytes } of await buildPage()) {
+      const served = await (await fetch(url + path)).bytes()
+      expect([path, Buffer.from(served).equals(bytes)]).toEqual([path, true])
+    }
+  } finally {
+    child.kill()
+    await child.exited
+  }
+})
+
+test('the stories and the backups are the same', async () => {
+  const tests = ['test/stories', 'test/commands'].filter((path) => existsSync(path))
+  expect(tests.length).toBe(2)
+  const suite = run([process.execPath, 'test', '--timeout', '60000', ...tests], {
+    ...(process.env as Record<string, string>),
+    PARLEY_EXECUTABLE: executable,
+  })
+  const [code, printed] = await within(suite, 'the stories end', SUITE_MS_MAX)
+  expect(printed).toMatch(/\n *0 fail\n/)
+  expect(code).toBe(0)
+}, 200_000)
