@@ -80,7 +80,7 @@ export class PostgresConnection {
     return this.#answer(query as unknown as Promise<Row[]>, timeoutMs)
   }
 
-  /** Several statements, in one transaction unless they say otherwise; their results are ignored. */
+  /** Several statements, in one transaction unless they say otherwise; gives no results. */
   async script(statements: string, timeoutMs: number): Promise<void> {
     await this.#answer(this.#sql.unsafe(statements).simple(), timeoutMs)
   }

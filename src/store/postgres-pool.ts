@@ -42,7 +42,7 @@ interface Waiting {
 }
 
 /** Time-outs of connections, for a whole of `timeoutMs`. */
-export function limitsWithin(timeoutMs: number) {
+function limitsWithin(timeoutMs: number) {
   return {
     openMs: timeoutMs,
     lockMs: Math.ceil(timeoutMs * SHARES.lock),

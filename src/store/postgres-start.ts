@@ -1,4 +1,4 @@
-/** What is done once, before PostgreSQL is used: it is reached, looked at, and brought up to date. */
+/** What is done once, at the start: PostgreSQL is reached, looked at, and brought up to date. */
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import { postgresMigrations } from './migrations/postgres.ts'
@@ -83,8 +83,8 @@ async function migrate(connection: PostgresConnection): Promise<string> {
   const newest = postgresMigrations.length
   if (from > newest)
     throw new Error(
-      `The database has schema version ${from}, newer than this Parley knows (${newest}). Run the ` +
-        'newer Parley, or restore an older backup.',
+      `The database has schema version ${from}, newer than this Parley knows (${newest}). ` +
+        'Run the newer Parley, or restore an older backup.',
     )
   for (let version = from + 1; version <= newest; version++)
     await connection.script(

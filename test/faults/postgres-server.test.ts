@@ -1,6 +1,6 @@
 /**
- * PostgreSQL fails under a server that people use: nothing acknowledged is lost, whatever is retried
- * is there once, everyone is answered in time, and it comes back without anybody's help.
+ * PostgreSQL fails under a server that people use: nothing acknowledged is lost, whatever is
+ * retried is there once, everyone is answered in time, and it comes back without anybody's help.
  */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { type Person, ServerProcess, signUp, until } from '../harness.ts'

@@ -25,7 +25,7 @@ await onEachBackend((start) => {
   let bob: Person
 
   beforeAll(async () => {
-    // A short tail, so that some backfills come from memory, some from the disk, and some from both.
+    // A short tail, so that backfills come from memory, from the disk, and from both.
     server = await start({ tailEventsMax: 16, connectionsPerUserMax: 1_000 })
     ada = await signUp(server.url)
     bob = await signUp(server.url)

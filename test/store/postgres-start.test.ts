@@ -1,4 +1,4 @@
-/** What the PostgreSQL store refuses to open, and in which words; and that many may open it at once. */
+/** What the PostgreSQL store refuses to open, in which words; and that many may open it at once. */
 import { afterAll, describe, expect, test } from 'bun:test'
 import { postgresMigrations } from '../../src/store/migrations/postgres.ts'
 import { openPostgres } from '../../src/store/postgres.ts'

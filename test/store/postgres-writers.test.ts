@@ -1,4 +1,4 @@
-/** Many nodes write into the same timelines at once: gapless, once, and never in each other's way. */
+/** Many nodes write into the same timelines at once: gapless, once, and without a deadlock. */
 import { afterAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { spawn } from 'bun'
