@@ -237,6 +237,8 @@ export class Hub {
     const timeline = this.#timelines.get(id)
     if (timeline === undefined || timeline.early !== undefined) return undefined
     const { tail } = timeline
+    // What this node has recorded itself may lie past a hole.
+    if (timeline.rumoured > timeline.head) return undefined
     // Whoever has more than this node has heard of has it from the log.
     if ('after' in range && range.after > timeline.head) return undefined
     return 'after' in range
@@ -251,8 +253,10 @@ export class Hub {
   async newest(id: TimelineId, limit: number): Promise<readonly LiveEvent[]> {
     const timeline = await this.open(id)
     try {
-      const known = this.recent(id, { before: Number.MAX_SAFE_INTEGER, limit })
+      const newest = { before: Number.MAX_SAFE_INTEGER, limit }
+      const known = this.recent(id, newest)
       if (known !== undefined) return known
+      if (timeline.rumoured > timeline.head) return await this.#list(id, newest)
       const events = await this.#read(id, Math.max(0, timeline.head - limit), limit)
       this.#keep(timeline, events)
       return events
@@ -317,8 +321,11 @@ export class Hub {
   }
 
   /** The next events after `seq` from the store, encoded, at most a page of them. */
-  async #read(id: TimelineId, after: Seq, limit = READ_EVENTS): Promise<LiveEvent[]> {
-    const range = { after, limit }
+  #read(id: TimelineId, after: Seq, limit = READ_EVENTS): Promise<LiveEvent[]> {
+    return this.#list(id, { after, limit })
+  }
+
+  async #list(id: TimelineId, range: Range): Promise<LiveEvent[]> {
     const { firstSeq, events } = await this.#options.store.listEncoded(id, range, null)
     return events.map((json, i) => ({ timeline: id, seq: firstSeq + i, json }))
   }

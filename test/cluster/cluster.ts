@@ -1,4 +1,4 @@
-/** Several servers as one: they share a PostgreSQL and are joined by a NATS, all of the test's own. */
+/** Several servers as one: on one PostgreSQL and one NATS, all of the test's own. */
 import { Person, ServerProcess } from '../harness.ts'
 import { findNatsServer, NatsServer } from '../services/nats.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
@@ -13,16 +13,17 @@ export async function findClusterPrograms() {
 }
 
 export class Cluster {
-  readonly nodes: ServerProcess[]
+  readonly nodes: ServerProcess[] = []
   readonly nats: NatsServer
   readonly #postgres: PostgresServer
+  readonly #databaseUrl: string
   readonly #gone = new Set<ServerProcess>()
   #turn = 0
 
-  private constructor(postgres: PostgresServer, nats: NatsServer, nodes: ServerProcess[]) {
+  private constructor(postgres: PostgresServer, nats: NatsServer, databaseUrl: string) {
     this.#postgres = postgres
+    this.#databaseUrl = databaseUrl
     this.nats = nats
-    this.nodes = nodes
   }
 
   static async start(
@@ -34,11 +35,17 @@ export class Cluster {
       PostgresServer.start(programs.postgres),
       NatsServer.start(programs.nats),
     ])
-    const databaseUrl = await postgres.createDatabase()
-    const shared = { databaseUrl, natsUrl: nats.url, ...settings }
+    const cluster = new Cluster(postgres, nats, await postgres.createDatabase())
     // All at once, as a supervisor would.
-    const nodes = Array.from({ length: size }, () => ServerProcess.start(shared))
-    return new Cluster(postgres, nats, await Promise.all(nodes))
+    await Promise.all(Array.from({ length: size }, () => cluster.startNode(settings)))
+    return cluster
+  }
+
+  async startNode(settings: Settings = {}): Promise<ServerProcess> {
+    const shared = { databaseUrl: this.#databaseUrl, natsUrl: this.nats.url }
+    const node = await ServerProcess.start({ ...shared, ...settings })
+    this.nodes.push(node)
+    return node
   }
 
   /** Of one node after the other, as a balancer would; of those that are there. */

@@ -173,6 +173,47 @@ describe.skipIf(programs === undefined)('nodes that come and go', () => {
     expect(story.run.readings.length).toBeGreaterThan(story.followers.length)
   })
 
+  test('a node that starts while NATS is away says so, serves, and joins the others later', async () => {
+    cluster = await Cluster.start(programs!, 1)
+    await cluster.nats.kill()
+    const natsUrl = `nats://me:s3cret@${cluster.nats.address}`
+    const node = await cluster.startNode({ natsUrl, logLevel: 'info' })
+    expect(await readinessOf(node)).toBe('200 degraded')
+    await until(() => node.errors.includes('NATS cannot be reached'), 'it is logged')
+    expect(node.errors).toContain(cluster.nats.address)
+    const ada = await signUp(node.url)
+    const spot = roomSpot((await ada.createRoom()).id)
+    const reader = await follow(ada, spot, 'socket', 0, await epochOf(ada))
+    await ada.post(spot.path, 'alone')
+    await until(() => reader.last() === 1, 'it serves')
+    await cluster.nats.restart()
+    await until(() => node.errors.includes('NATS is reached'), 'this is logged, too')
+    await until(() => everyNode(cluster!, isReached), 'the other is back')
+    await at(cluster.nodes[0]!, ada).post(spot.path, 'together')
+    await until(() => reader.last() === 2, 'the other node is heard', 1_000)
+    expect(node.errors.split('NATS cannot be reached')).toHaveLength(2)
+    expect(node.errors).not.toContain('s3cret')
+    reader.close()
+    expect(await node.stop('SIGTERM')).toBe(0)
+  })
+
+  test('two nodes that nobody has joined are slow to hear of each other, and not deaf', async () => {
+    cluster = await Cluster.start(programs!, 2, { natsUrl: '', headCheckMs: 200 })
+    const [here, there] = cluster.nodes
+    const ada = await signUp(here!.url)
+    const spot = roomSpot((await ada.createRoom()).id)
+    const reader = await follow(at(there!, ada), spot, 'socket', 0, await epochOf(ada))
+    for (let seq = 1; seq <= 3; seq++) {
+      await ada.post(spot.path, `post ${seq}`)
+      await until(() => reader.last() === seq, 'it is heard', 1_000)
+    }
+    const leaving = await signIn(here!.url, ada.name)
+    const held = await follow(at(there!, leaving), spot, 'ndjson', 0, await epochOf(ada))
+    await leaving.signOut()
+    await within(held.ended, 'so is a sign-out', 1_000)
+    reader.close()
+  })
+
   test('three nodes are restarted one after the other under load', async () => {
     const story = await begin(3)
     for (const node of story.cluster.nodes) {

@@ -85,6 +85,22 @@ test('so many events are put aside; past that they are read', async () => {
   expect(world.reads).toBe(readsBefore + 1)
 })
 
+test('what this node has recorded past a hole is on its pages at once', async () => {
+  const world = worldOf(FOR_EVER_MS)
+  await world.follow()
+  world.post(3)
+  const [, , own] = world.commit(3) as [LiveEvent, LiveEvent, LiveEvent]
+  world.ring([own])
+  for (const range of [
+    { after: 2, limit: 9 },
+    { before: 9, limit: 2 },
+  ])
+    expect(world.hub.recent(ROOM, range)).toBeUndefined()
+  const page = async () => (await world.hub.newest(ROOM, 4)).map(({ seq }) => seq)
+  expect(await page()).toEqual([3, 4, 5, 6])
+  expect(await world.hub.newest('another', 4)).toEqual([])
+})
+
 test('a ring of what is not in the log is forgotten', async () => {
   const world = worldOf(1)
   const reader = await world.follow()

@@ -73,8 +73,10 @@ export class World {
   }
 
   #list(timeline: string, range: Range): StoredEvent[] {
-    if (timeline !== ROOM || !('after' in range)) return []
-    return this.log.slice(range.after, range.after + range.limit)
+    if (timeline !== ROOM) return []
+    if ('after' in range) return this.log.slice(range.after, range.after + range.limit)
+    const end = Math.min(range.before - 1, this.log.length)
+    return this.log.slice(Math.max(0, end - range.limit), end)
   }
 
   async #read<T>(look: () => T): Promise<T> {
