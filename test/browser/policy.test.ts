@@ -60,7 +60,12 @@ browserTest('no script, style, picture or connection but ours', async () => {
     const seen = await broken.jsonValue()
     return DIRECTIVES.every((directive) => seen.includes(directive))
   }, 'each attempt is refused')
-  expect(await page.evaluate(() => 'ran' in window || document.querySelector('b'))).toBeFalsy()
+  const had = await page.evaluate(() => ({
+    script: 'ran' in window,
+    markup: document.querySelector('b') !== null,
+    style: getComputedStyle(document.body).getPropertyValue('--foreign'),
+  }))
+  expect(had).toEqual({ script: false, markup: false, style: '' })
   expect(answered.filter((url) => !url.startsWith(server.url))).toEqual([])
 })
 
