@@ -67,7 +67,8 @@ export class Channel {
 
   join(reader: Reader): void {
     this.readers.add(reader)
-    if (this.timeline) reader.began()
+    // Not at once: whoever subscribes has still to say what is to be told.
+    if (this.timeline) this.core.soon(() => this.timeline && reader.began())
     else if (this.core.connection.ready) this.subscribe()
     this.core.connection.update()
     this.core.changed()

@@ -55,6 +55,10 @@ export abstract class Reader {
     return this.#healing || this.#retry.pending
   }
 
+  close(): void {
+    this.end()
+  }
+
   end(error?: ParleyError): void {
     if (this.ended) return
     this.ended = true

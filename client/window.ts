@@ -118,10 +118,6 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     return listen(this.#listeners, listener)
   }
 
-  close(): void {
-    this.end()
-  }
-
   /** Nobody asked for it, so nobody is told how it went. */
   #reload(to = this.#wanted): void {
     this.#load(to).catch(() => {})
