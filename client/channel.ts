@@ -187,7 +187,7 @@ export class Channel {
   raise(head: number): void {
     if (head <= this.head) return
     this.head = head
-    for (const reader of this.readers) reader.raised()
+    for (const reader of this.readers) reader.touched()
     this.#watch()
     this.check()
   }

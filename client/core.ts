@@ -151,8 +151,9 @@ export class Core {
 
   /** A frame that nobody asked for. */
   hear({ timeline, events, caughtUp, heads }: Frame): void {
-    if (events) this.timelines.get(timeline)?.run(events)
-    if (caughtUp) this.timelines.get(timeline)?.raise(caughtUp)
+    const channel = this.timelines.get(timeline)
+    if (events) channel?.run(events)
+    if (caughtUp) channel?.raise(caughtUp)
     for (const id in heads) this.timelines.get(id)?.raise(heads[id]!)
   }
 }

@@ -45,7 +45,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#again = new Retry(channel.core.clock)
     this.#stopWatching = channel.core.outbox.watch(this)
     channel.join(this)
-    this.postsChanged()
+    this.touched()
     this.#reload()
   }
 
@@ -240,22 +240,17 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#changed()
   }
 
-  override raised(): void {
-    this.#changed()
-  }
-
   awaits({ placeKey, seq }: OutboxPost): boolean {
     return placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
-    const { core } = this.channel
-    core.outbox.prune()
-    core.soon(this.#tell)
+    this.channel.core.outbox.prune()
+    this.touched()
     this.channel.check()
   }
 
-  postsChanged(): void {
+  override touched(): void {
     this.channel.core.soon(this.#tell)
   }
 
