@@ -1,4 +1,4 @@
-/** A subscription as it is handed out: as events, told in runs, or as an iterator, asked one by one. */
+/** A subscription as it is handed out: as events, told in runs, or to a loop, one by one. */
 import type { AnyEvent, Channel, Position } from './channel.ts'
 import { listen, tell } from './core.ts'
 import type { ParleyError } from './errors.ts'

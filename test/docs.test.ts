@@ -35,7 +35,7 @@ function section(markdown: string, heading: string): string {
 }
 
 function documents(): string[] {
-  const folders = ['.', 'docs', 'docs/decisions']
+  const folders = ['.', 'client', 'docs', 'docs/decisions']
   return folders.flatMap((folder) =>
     readdirSync(join(ROOT, folder))
       .filter((name) => name.endsWith('.md'))

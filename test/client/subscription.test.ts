@@ -1,28 +1,8 @@
 /** Subscriptions: where they start, what they do about holes, and what they keep in memory. */
 import { expect, test } from 'bun:test'
 import * as limits from '../../client/limits.ts'
-import type { InboxEntry, Message, Reset } from '../../client/types.ts'
-import { live, type Scene, say, signedIn } from './sim/scene.ts'
-
-function pages({ network }: Scene): string[] {
-  return network.requests.filter((path) => path.includes('/messages'))
-}
-
-function subscribes({ network }: Scene) {
-  return network.sent.filter(({ op }) => op === 'subscribe')
-}
-
-/** Keeps the frames that bring this event from arriving. */
-function loseEvent(scene: Scene, lost: number): void {
-  const { connections } = scene.server
-  for (const connection of connections) {
-    const { send } = connection
-    connection.send = (frame) => {
-      const { events } = frame as { events?: Message[] }
-      if (!events?.some(({ seq }) => seq === lost)) send(frame)
-    }
-  }
-}
+import type { InboxEntry, Message } from '../../client/types.ts'
+import { live, loseEvent, pages, say, signedIn, subscribes } from './sim/scene.ts'
 
 test('after a cursor comes everything, with the place that the wire leaves out', async () => {
   const scene = await signedIn()
@@ -136,97 +116,6 @@ test('what cannot be filled now is tried again, and the status does not hide it'
   scene.network.answers = undefined
   await scene.clock.advance(3_000)
   expect([scene.seqs, scene.parley.status.state]).toEqual([[1, 2], 'live'])
-})
-
-test.each([
-  ['of another epoch', { after: 3, epoch: 'E0' }],
-  ['beyond the head', { after: 99, epoch: 'E1' }],
-  ['beyond the head, of no known epoch', { after: 99 }],
-])('a cursor %s is told to start over, and goes on after the head', async (_, cursor) => {
-  for (const isLate of [false, true]) {
-    const scene = isLate ? await live() : await signedIn()
-    say(scene, 5)
-    await scene.clock.advance(100)
-    const subscription = scene.parley.room('r1').subscribe(cursor)
-    const told: (Reset | number)[] = []
-    subscription.on('reset', (reset) => told.push(reset))
-    subscription.on('events', (events) => told.push(...events.map(({ seq }) => seq)))
-    await scene.clock.advance(1_000)
-    say(scene, 2)
-    await scene.clock.advance(1_000)
-    expect(told).toEqual([{ type: 'reset', epoch: 'E1', head: 5 }, 6, 7])
-    expect(scene.parley.status.state).toBe('live')
-  }
-})
-
-test('a loop that begins later is told what happened before', async () => {
-  const scene = await live()
-  say(scene, 5)
-  await scene.clock.advance(100)
-  const subscription = scene.parley.room('r1').subscribe({ after: 3, epoch: 'E0' })
-  await scene.clock.advance(1_000)
-  const told: (string | number)[] = []
-  const loop = async () => {
-    for await (const one of subscription) told.push('seq' in one ? one.seq : one.type)
-  }
-  void loop()
-  say(scene, 1)
-  await scene.clock.advance(1_000)
-  expect(told).toEqual(['reset', 6])
-})
-
-test('an older state brought back is a reset for everyone, in loops as well', async () => {
-  const scene = await live()
-  const inLoop: (Reset | Message)[] = []
-  const loop = async () => {
-    for await (const event of scene.parley.room('r1').subscribe()) inLoop.push(event)
-  }
-  void loop()
-  let reset: Reset | undefined
-  scene.subscription.on('reset', (told) => (reset = told))
-  await scene.clock.advance(100)
-  say(scene, 4)
-  await scene.clock.advance(1_000)
-  scene.server.closeAll(1012, '{"retryMs":100}')
-  scene.server.restore(0.5)
-  await scene.clock.advance(5_000)
-  expect(reset).toEqual({ type: 'reset', epoch: 'E2', head: 2 })
-  say(scene, 1)
-  await scene.clock.advance(1_000)
-  expect(scene.seqs).toEqual([1, 2, 3, 4, 3])
-  expect(inLoop.map((one) => ('seq' in one ? one.seq : one.type))).toEqual([1, 2, 3, 4, 'reset', 3])
-})
-
-test('a page that was asked for before a reset does not count after it', async () => {
-  const scene = await live()
-  loseEvent(scene, 1)
-  scene.network.historyDelayMs = 3_000
-  say(scene, 4)
-  await scene.clock.advance(100)
-  expect(pages(scene)).toHaveLength(1)
-  scene.server.closeAll(1012, '{"retryMs":100}')
-  scene.server.restore(0)
-  await scene.clock.advance(2_000)
-  expect(scene.subscription.cursor).toEqual({ seq: 0, epoch: 'E2' })
-  await scene.clock.advance(2_000)
-  expect(scene.seqs).toEqual([])
-  expect(scene.subscription.cursor).toEqual({ seq: 0, epoch: 'E2' })
-})
-
-test('a connection to a server that is no more is given up as soon as history tells', async () => {
-  const scene = await live()
-  say(scene, 3)
-  await scene.clock.advance(100)
-  // The restore goes unseen: the old connection is as quiet as it may be.
-  scene.server.restore(0.5)
-  scene.server.connections.clear()
-  const late = scene.parley.room('r1').subscribe({ after: 1, epoch: 'E1' })
-  const resets: Reset[] = []
-  late.on('events', () => {})
-  late.on('reset', (reset) => resets.push(reset))
-  await scene.clock.advance(3_000)
-  expect(resets).toEqual([{ type: 'reset', epoch: 'E2', head: 1 }])
-  expect([scene.network.sockets, scene.parley.status.state]).toEqual([2, 'live'])
 })
 
 test(`a slow loop has at most ${limits.QUEUE_MAX} events waiting; the rest is in the history`, async () => {

@@ -45,7 +45,7 @@ export class Network {
   weather = CALM
   /** Nothing gets through, and nobody says so. */
   isDown = false
-  /** The largest seq that has come to the client, in whatever frame, by timeline; a connection's. */
+  /** The largest seq that came on this connection, in whatever frame, by timeline. */
   announced = new Map<string, number>()
   /** When the present connection stopped being one without saying so. */
   deafSince: number | undefined

@@ -1,6 +1,6 @@
 /** One person signed in at the model server over a calm network, and what a test does to them. */
 import { Parley } from '../../../client/parley.ts'
-import type { ParleyOptions, Status } from '../../../client/types.ts'
+import type { Message, ParleyOptions, Status } from '../../../client/types.ts'
 import { SimClock } from './clock.ts'
 import { Network } from './network.ts'
 import { ModelServer } from './server.ts'
@@ -54,4 +54,25 @@ export async function live(options?: Parameters<typeof stage>[0]) {
 
 export function say({ server }: Scene, count: number, room = 'r1'): void {
   for (let i = 0; i < count; i++) server.commit('cat', { room }, `said ${i}`)
+}
+
+/** The pages of history that were asked for. */
+export function pages({ network }: Scene): string[] {
+  return network.requests.filter((path) => path.includes('/messages'))
+}
+
+export function subscribes({ network }: Scene) {
+  return network.sent.filter(({ op }) => op === 'subscribe')
+}
+
+/** Keeps the frames that bring this event from arriving. */
+export function loseEvent(scene: Scene, lost: number): void {
+  const { connections } = scene.server
+  for (const connection of connections) {
+    const { send } = connection
+    connection.send = (frame) => {
+      const { events } = frame as { events?: Message[] }
+      if (!events?.some(({ seq }) => seq === lost)) send(frame)
+    }
+  }
 }
