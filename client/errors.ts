@@ -1,4 +1,4 @@
-/** A refusal by the server (RFC 9457) or, with status 0 and code `unreachable`, no answer at all. */
+/** A refusal by the server (RFC 9457) or, with status 0 and `unreachable`, no answer at all. */
 export class ParleyError extends Error {
   /** Stable; what programs match on. */
   declare readonly code: string

@@ -47,7 +47,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#again = new Retry(channel.core.clock)
     this.#stopWatching = channel.core.outbox.watch(this)
     channel.join(this)
-    this.postsChanged()
+    this.touched()
     this.#reload()
   }
 
@@ -122,10 +122,6 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   onChange(listener: () => void): () => void {
     return listen(this.#listeners, listener)
-  }
-
-  close(): void {
-    this.end()
   }
 
   /** Nobody asked for it, so nobody is told how it went. */
@@ -256,22 +252,17 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#changed()
   }
 
-  override raised(): void {
-    this.#changed()
-  }
-
   awaits({ placeKey, seq }: OutboxPost): boolean {
     return placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
-    const { core } = this.channel
-    core.outbox.prune()
-    core.soon(this.#tell)
+    this.channel.core.outbox.prune()
+    this.touched()
     this.channel.check()
   }
 
-  postsChanged(): void {
+  override touched(): void {
     this.channel.core.soon(this.#tell)
   }
 
