@@ -81,12 +81,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     if (this.atStart || !first) return Promise.resolve()
     return this.#more('older', { before: first }, (page) => {
       if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
-      this.events = [...page.events, ...this.events]
-      if (this.events.length > this.#max) {
-        this.events = this.events.slice(0, this.#max)
-        this.atEnd = false
-        this.#stand(page.epoch)
-      }
+      this.#keepOlder([...page.events, ...this.events])
     })
   }
 
@@ -210,8 +205,16 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   #append(events: readonly E[]): void {
-    const all = [...this.events, ...events]
-    this.events = all.length > this.#max ? all.slice(-this.#max) : all
+    this.events = [...this.events, ...events].slice(-this.#max)
+  }
+
+  /** What is too much is let go of at the newer end, which is then in the past. */
+  #keepOlder(all: readonly E[]): void {
+    this.events = all.slice(0, this.#max)
+    if (all.length > this.#max) {
+      this.atEnd = false
+      this.#stand(this.at!.epoch!)
+    }
   }
 
   override began(): void {
@@ -227,13 +230,8 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   protected take(events: AnyEvent[]): void {
-    const all = [...this.events, ...(events as E[])]
-    if (this.#following || all.length <= this.#max) this.events = all.slice(-this.#max)
-    else {
-      this.events = all.slice(0, this.#max)
-      this.atEnd = false
-      this.#stand(this.at!.epoch!)
-    }
+    if (this.#following) this.#append(events as E[])
+    else this.#keepOlder([...this.events, ...(events as E[])])
     this.#changed()
   }
 
