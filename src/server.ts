@@ -83,6 +83,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     handle: createHttpHandler({ ...api, router: new Router(all), responder }),
     sockets: { ...api, operations: socketOperations, responder, clock, metrics },
     responder,
+    plainPaths: all.map(({ path }) => path).filter((path) => !path.includes('{')),
   })
   connections.start()
   const stopTimers = startTimers(metrics, () => {

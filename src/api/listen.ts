@@ -6,7 +6,7 @@
 import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
-import type { HttpHandler } from './http.ts'
+import { type HttpHandler, splitUrl } from './http.ts'
 import { lengthenListenQueues } from './listen-backlog.ts'
 import { Outbox } from './outbox.ts'
 import type { Peer } from './peer.ts'
@@ -52,6 +52,8 @@ export interface ListenOptions {
   handle: HttpHandler
   sockets: Omit<SocketOptions, 'outbox'>
   responder: Responder
+  /** The paths without parameters, which are answered only if they are asked for as they stand. */
+  plainPaths: readonly string[]
 }
 
 /** Throws a sentence for people if the address cannot be listened on. */
@@ -59,6 +61,9 @@ export function listen(options: ListenOptions): Listener {
   const { config, handle, responder } = options
   const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
   const refuse = () => responder.error(problem('bad_path'))
+  const answer = (request: Request, self: Server<SocketData>) =>
+    handle(request, new BunPeer(request, self)) as Promise<Response>
+  const plain = new Set(options.plainPaths)
   const server = bound(config, () =>
     Bun.serve<SocketData>({
       hostname: config.host,
@@ -68,9 +73,15 @@ export function listen(options: ListenOptions): Listener {
       idleTimeout: IDLE_S,
       maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
       development: false,
-      // Bun resolves dot segments before we see the path (trap 7), but it routes by the raw one.
-      routes: Object.fromEntries(DOTTED.map((path) => [path, refuse])),
-      fetch: (request, self) => handle(request, new BunPeer(request, self)),
+      // Bun resolves dot segments and backslashes before we see the path (trap 7), but it routes by
+      // the raw one. So a plain path that has come to `fetch` was written in another way, past the
+      // rule that a proxy in front may have for it.
+      routes: {
+        ...Object.fromEntries(DOTTED.map((path) => [path, refuse])),
+        ...Object.fromEntries(options.plainPaths.map((path) => [path, answer])),
+      },
+      fetch: (request, self) =>
+        plain.has(splitUrl(request.url).path) ? refuse() : answer(request, self),
       error: (error) => responder.error(error),
       websocket: {
         // Deflate would run once for each receiver (trap 8).
