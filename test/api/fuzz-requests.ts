@@ -44,6 +44,7 @@ const WAITS = ['0', '1']
 /** A value that the schema allows, its bounds more often than chance would have them. */
 function allowedBy(schema: Json, name: string, known: Known): fc.Arbitrary<unknown> {
   if (name === 'wait') return fc.constantFrom(...WAITS)
+  if (schema.const !== undefined) return fc.constant(schema.const)
   const own = schema.type === 'integer' ? integerOf(schema) : stringOf(schema)
   const values = known[name]
   return values === undefined ? own : fc.oneof(fc.constantFrom(...values), own)
@@ -119,7 +120,11 @@ function validRequest(one: Described, known: Known, tokens: string[]): fc.Arbitr
 
 function bodyOf({ requestBody }: Json, known: Known): fc.Arbitrary<object | undefined> {
   if (requestBody === undefined) return fc.constant(undefined)
-  const { properties, required } = requestBody.content['application/json'].schema
+  return objectOf(requestBody.content['application/json'].schema, known)
+}
+
+/** An object that the schema allows. */
+export function objectOf({ properties, required }: Json, known: Known): fc.Arbitrary<object> {
   const fields = Object.entries<Json>(properties).map(([name, schema]) => [
     name,
     allowedBy(schema, name, known),
