@@ -67,7 +67,8 @@ export class Channel {
 
   join(reader: Reader): void {
     this.readers.add(reader)
-    if (this.timeline !== undefined) reader.began(true)
+    // Not at once: whoever subscribes has still to say what is to be told.
+    if (this.timeline) this.core.soon(() => this.timeline && reader.began())
     else if (this.core.connection.ready) this.subscribe()
     this.core.connection.update()
     this.core.changed()
@@ -84,12 +85,12 @@ export class Channel {
     for (const reader of [...this.readers]) reader.end(error)
   }
 
-  /** On a connection that is ready. `afresh` leaves out what came meanwhile. */
-  subscribe(afresh = false): void {
+  /** On a connection that is ready. */
+  subscribe(): void {
     if (this.#asked) return
     this.#asked = true
-    const after = afresh ? undefined : this.#position()
-    const start = after && { after: after.seq, epoch: after.epoch }
+    const after = this.#position()
+    const start = { after: after?.seq, epoch: after?.epoch }
     this.core.connection.send('subscribe', { ...this.place, ...start }, (ok, error) => {
       this.#asked = false
       if (ok) this.#subscribed(ok, after)
@@ -97,11 +98,15 @@ export class Channel {
     })
   }
 
-  /** The furthest that anyone here has come; those behind read history. */
+  /**
+   * The furthest that anyone here has come who wants everything; those behind read history. For
+   * windows alone it is the head: after a night away they want the newest page and not the night.
+   */
   #position(): Position | undefined {
-    const { epoch, to } = this
-    let furthest = epoch === undefined ? undefined : ({ seq: to, epoch } as Position)
-    for (const { at } of this.readers)
+    const { epoch, to, readers } = this
+    const streams = [...readers].filter((reader) => reader.streams)
+    let furthest: Position | undefined = epoch && streams[0] ? { seq: to, epoch } : undefined
+    for (const { at } of streams)
       if (at && (!furthest || (at.epoch === furthest.epoch && at.seq > furthest.seq))) furthest = at
     return furthest
   }
@@ -113,18 +118,12 @@ export class Channel {
     core.timelines.set(timeline, this)
     this.#retry.succeeded()
     if (this.readers.size === 0) return this.#close()
-    const gapMax = Math.max(...[...this.readers].map((reader) => reader.gapMax))
-    if (after && recovered && head - after.seq > gapMax) {
-      this.#unsubscribe()
-      return this.subscribe(true)
-    }
     const goesOn = recovered && epoch === this.epoch
-    if (!goesOn || after?.seq !== this.to)
-      this.#startAt(recovered && after !== undefined ? after.seq : head)
+    if (!goesOn || after?.seq !== this.to) this.#startAt(recovered && after ? after.seq : head)
     this.head = goesOn ? Math.max(this.head, head) : head
     if (!goesOn) this.acked = 0
     this.epoch = epoch
-    for (const reader of [...this.readers]) reader.began(recovered)
+    for (const reader of [...this.readers]) reader.began()
     this.#watch()
     core.changed()
   }
@@ -149,15 +148,12 @@ export class Channel {
     this.#retry.clear()
     this.#grace.clear()
     this.core.channels.delete(this.key)
-    if (this.timeline !== undefined) this.#unsubscribe()
-    this.core.connection.update()
-  }
-
-  #unsubscribe(): void {
     const { timeline, core } = this
-    this.timeline = undefined
-    core.timelines.delete(timeline!)
-    core.connection.send('unsubscribe', { timeline }, () => {})
+    if (timeline) {
+      core.timelines.delete(timeline)
+      core.connection.send('unsubscribe', { timeline }, () => {})
+    }
+    core.connection.update()
   }
 
   /** A run of events as it came. */
@@ -180,7 +176,7 @@ export class Channel {
   /** Keeps of the tail what somebody may still want, and not too much of it. */
   #cut(): void {
     const { readers, to } = this
-    const wanted = [...readers].some((reader) => reader.queues && reader.at!.seq < to)
+    const wanted = [...readers].some((one) => (one.streams || one.ready) && one.at!.seq < to)
     const length = wanted ? QUEUE_MAX : 0
     if (this.tail.length <= length) return
     this.tail = this.tail.slice(this.tail.length - length)
@@ -191,7 +187,7 @@ export class Channel {
   raise(head: number): void {
     if (head <= this.head) return
     this.head = head
-    for (const reader of this.readers) reader.raised()
+    for (const reader of this.readers) reader.touched()
     this.#watch()
     this.check()
   }
@@ -208,7 +204,7 @@ export class Channel {
 
   /** Something is known that has not come: it may be under way, for a while. */
   #watch(): void {
-    if (this.known <= this.to || this.timeline === undefined || this.#grace.pending) return
+    if (this.known <= this.to || !this.timeline || this.#grace.pending) return
     this.#grace.set(HEAD_GRACE_MS, () => {
       this.head = this.known
       this.#startAt(this.head)
@@ -228,7 +224,7 @@ export class Channel {
 
   /** Looks whether everyone has everything, and says so if that has changed. */
   check(): void {
-    let live = this.timeline !== undefined
+    let live = !!this.timeline
     for (const reader of this.readers) {
       reader.check()
       live &&= reader.complete
@@ -259,6 +255,6 @@ export class Channel {
 
   /** History is of another epoch: the other end of this connection is not what it was. */
   distrust(epoch: string): void {
-    if (this.timeline !== undefined && epoch !== this.epoch) this.core.connection.lose()
+    if (this.timeline && epoch !== this.epoch) this.core.connection.lose()
   }
 }

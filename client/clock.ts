@@ -1,5 +1,5 @@
 /** Time and chance, as an argument rather than globals, so that tests may set them. */
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS } from './limits.ts'
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, WAIT_MAX_MS } from './limits.ts'
 import type { Clock } from './types.ts'
 
 export const systemClock: Clock = {
@@ -45,9 +45,9 @@ export class Retry extends Alarm {
   #failures = 0
 
   /** In how many milliseconds; `atLeastMs` is what the server has asked for. */
-  later(work: () => void, atLeastMs = 0): number {
+  later(work: () => void, atLeastMs: number): number {
     const max = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#failures)
-    const ms = atLeastMs + this.clock.random() * max
+    const ms = Math.min(atLeastMs, WAIT_MAX_MS) + this.clock.random() * max
     this.#failures += 1
     this.set(ms, work)
     return ms

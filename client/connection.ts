@@ -69,7 +69,7 @@ export class Connection {
     if (this.#core.wanted) {
       this.#idle.clear()
       if (!this.#socket && !this.#retry.pending) this.#open()
-    } else if (!this.#idle.pending) this.#idle.set(IDLE_MS, () => this.stop())
+    } else if (this.#socket && !this.#idle.pending) this.#idle.set(IDLE_MS, () => this.stop())
   }
 
   /** Tries now; or, if it seems connected, makes sure of it. */
@@ -141,7 +141,7 @@ export class Connection {
     const { token, fresh } = session
     session.fresh = false
     // Refused, it is closed as well, with a code that says more.
-    if (token !== undefined) this.send('auth', { token }, (ok) => ok && this.#isReady())
+    if (token) this.send('auth', { token }, (ok) => ok && this.#isReady())
     else if (fresh) this.#isReady()
     else this.#askWho(() => this.#isReady())
   }

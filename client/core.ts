@@ -7,7 +7,7 @@ import { failure } from './failures.ts'
 import { keyOf } from './history.ts'
 import { request } from './http.ts'
 import { PostOutbox } from './outbox.ts'
-import type { Clock, ParleyOptions, Place, PostStorage, Status, User } from './types.ts'
+import type { Clock, Fetch, ParleyOptions, Place, PostStorage, Status, User } from './types.ts'
 
 /** One sign-in. Another object takes its place when it ends, so late answers find it gone. */
 export interface SignedIn {
@@ -28,7 +28,7 @@ export class Core {
   readonly url: string
   readonly cookie: boolean
   readonly clock: Clock
-  readonly fetch: typeof fetch
+  readonly fetch: Fetch
   readonly WebSocket: typeof WebSocket | undefined
   readonly storage: PostStorage | undefined
   session: SignedIn
@@ -39,14 +39,14 @@ export class Core {
   readonly outbox: PostOutbox
   readonly statusListeners = new Set<(status: Status) => void>()
   #told = JSON.stringify({ state: 'signed-out' })
-  #soon = new Set<() => void>()
+  #soon = new Set<() => unknown>()
 
   constructor(options: ParleyOptions) {
-    const origin = globalThis.location?.origin
+    const origin = (globalThis as { location?: { origin: string } }).location?.origin
     const { url = origin, token } = options
     if (!url) throw new TypeError('Where is the server? Give a `url`.')
     this.url = url.replace(/\/+$/, '')
-    this.cookie = options.cookie ?? (token === undefined && this.url === origin)
+    this.cookie = options.cookie ?? (!token && this.url === origin)
     this.clock = options.clock ?? systemClock
     this.fetch = options.fetch ?? (((...given) => fetch(...given)) as typeof fetch)
     this.WebSocket = options.WebSocket ?? globalThis.WebSocket
@@ -69,7 +69,7 @@ export class Core {
     const { ready, retryAt, error } = this.connection
     if (!this.me) return { state: 'signed-out' }
     if (!this.wanted) return { state: 'idle' }
-    if (retryAt !== undefined) return { state: 'offline', retryAt, ...(error && { error }) }
+    if (retryAt) return { state: 'offline', retryAt, ...(error && { error }) }
     const live = ready && [...this.channels.values()].every((channel) => channel.live)
     return { state: live ? 'live' : 'catching-up' }
   }
@@ -89,7 +89,7 @@ export class Core {
   }
 
   /** Once, when what is being done now is done: a frame tells nobody twice. */
-  soon(work: () => void): void {
+  soon(work: () => unknown): void {
     if (this.#soon.size === 0)
       queueMicrotask(() => {
         const all = this.#soon
@@ -151,8 +151,9 @@ export class Core {
 
   /** A frame that nobody asked for. */
   hear({ timeline, events, caughtUp, heads }: Frame): void {
-    if (events) this.timelines.get(timeline)?.run(events)
-    if (caughtUp) this.timelines.get(timeline)?.raise(caughtUp)
+    const channel = this.timelines.get(timeline)
+    if (events) channel?.run(events)
+    if (caughtUp) channel?.raise(caughtUp)
     for (const id in heads) this.timelines.get(id)?.raise(heads[id]!)
   }
 }

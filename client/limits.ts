@@ -4,6 +4,8 @@
 export const BACKOFF_MIN_MS = 500
 /** … up to this. */
 export const BACKOFF_MAX_MS = 30_000
+/** Longer than this no server is obeyed. */
+export const WAIT_MAX_MS = 3_600_000
 /** Before the next attempt when the server says that the fault is ours. */
 export const LONG_WAIT_MS = 30_000
 /** Nothing received for so long: ask for a sign of life. */

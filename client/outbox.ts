@@ -30,9 +30,10 @@ interface Posted {
 
 /** A list that shows posts until their events are there. */
 export interface PostWatcher {
-  /** The post's event is still to come, and will. */
+  /** The post's event is still to come. */
   awaits(post: OutboxPost): boolean
-  postsChanged(): void
+  /** My posts, or what has become of them, have changed. */
+  touched(): void
 }
 
 export class PostOutbox implements Outbox {
@@ -50,7 +51,7 @@ export class PostOutbox implements Outbox {
   }
 
   get hasUnsent(): boolean {
-    return this.#mine().some(({ state }) => state === 'sending')
+    return this.#unsent().some(({ state }) => state === 'sending')
   }
 
   posts(place?: Place): OutboxPost[] {
@@ -66,7 +67,7 @@ export class PostOutbox implements Outbox {
     const core = this.#core
     const owner = core.requireMe().id
     if ('inbox' in place) throw failure('target_unclear', 400)
-    if (this.#mine().length >= OUTBOX_POSTS_MAX) throw failure('outbox_full', 429)
+    if (this.#unsent().length >= OUTBOX_POSTS_MAX) throw failure('outbox_full', 429)
     // Never the same twice, so that the storage has them in order.
     this.#lastAt = Math.max(core.clock.now(), this.#lastAt + 1)
     const post = new OutboxPost(this, { id: key, owner, place, text, key, createdAt: this.#lastAt })
@@ -101,6 +102,7 @@ export class PostOutbox implements Outbox {
 
   /** Sets out with every lane of mine that stands still. */
   pump(): void {
+    if (!this.#core.connection.ready) return
     for (const { lane, state } of this.#mine())
       if (state === 'sending' && !this.#lanes.has(lane)) this.#next(lane)
   }
@@ -132,7 +134,8 @@ export class PostOutbox implements Outbox {
   #sendLong({ place, text, key }: OutboxPost, done: Done): void {
     request<Posted>(this.#core, 'POST', `${pathOf(place)}/messages`, { text, key }).then(
       ({ data }) => done(data),
-      (error) => done(undefined, error),
+      // Signed out is not refused: it waits for its author.
+      (error) => done(undefined, error.status === 401 ? undefined : error),
     )
   }
 
@@ -177,11 +180,17 @@ export class PostOutbox implements Outbox {
     return listen(this.#watchers, watcher)
   }
 
-  /** Sent posts are kept for as long as a window has still to show their event. */
+  /**
+   * Sent posts are kept for as long as a window has still to show their event; if it never comes
+   * to it, for as long as there are not too many newer ones.
+   */
   prune(): void {
     const watchers = [...this.#watchers]
     const left = this.#posts.filter(
-      (post) => post.state !== 'sent' || watchers.some((watcher) => watcher.awaits(post)),
+      (post, i) =>
+        post.state !== 'sent' ||
+        (i >= this.#posts.length - OUTBOX_POSTS_MAX &&
+          watchers.some((watcher) => watcher.awaits(post))),
     )
     if (left.length === this.#posts.length) return
     this.#posts = left
@@ -189,12 +198,16 @@ export class PostOutbox implements Outbox {
   }
 
   changed(): void {
-    for (const watcher of this.#watchers) watcher.postsChanged()
+    for (const watcher of this.#watchers) watcher.touched()
     this.#core.soon(this.#tell)
     this.#core.changed()
   }
 
   readonly #tell = (): void => tell(this.#listeners, undefined)
+
+  #unsent(): OutboxPost[] {
+    return this.#mine().filter(({ state }) => state !== 'sent')
+  }
 
   #mine(): OutboxPost[] {
     const { me } = this.#core

@@ -175,7 +175,7 @@ export class Parley {
 
 /** Where there is a global scope that tells, browsers first of all. */
 function listenToNetwork(core: Core): () => void {
-  const scope = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener'>>
+  const scope = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>
   const hear = ({ type }: Event) => {
     if (type === 'online') core.connection.reconnect()
     else if (core.wanted) core.connection.lose(unreachable())

@@ -32,33 +32,31 @@ export abstract class Reader {
 
   /** Whether it wants events now. */
   abstract get ready(): boolean
-  /** Whether the tail is kept for it. */
-  get queues(): boolean {
-    return this.ready
-  }
+  /** Whether it wants every event there is, however many, and also if it is not ready yet. */
+  abstract get streams(): boolean
   /** The next events, right after those before. */
   protected abstract take(events: AnyEvent[]): void
   protected abstract wasReset(reset: Reset): void
   protected abstract hasEnded(error: ParleyError | undefined): void
   /** Its state may have changed. */
-  abstract check(): void
-  /** The head is further away. */
-  raised(): void {}
-  /** A gap of more events is not worth filling one by one. */
-  get gapMax(): number {
-    return Number.POSITIVE_INFINITY
-  }
+  check(): void {}
+  /** Something that it shows beside its events has changed. */
+  touched(): void {}
 
   /** Everything up to the head is handed out, or in memory for when it is wanted. */
   get complete(): boolean {
     const { at, channel } = this
     const { timeline, epoch, from, to, head } = channel
-    if (timeline === undefined || at?.epoch !== epoch || this.#busy) return false
+    if (!timeline || at?.epoch !== epoch || this.#busy) return false
     return at!.seq >= head || (at!.seq >= from && to >= head)
   }
 
   get #busy(): boolean {
     return this.#healing || this.#retry.pending
+  }
+
+  close(): void {
+    this.end()
   }
 
   end(error?: ParleyError): void {
@@ -69,16 +67,15 @@ export abstract class Reader {
     this.hasEnded(error)
   }
 
-  /** The channel is subscribed; `recovered` if from where it asked to. */
-  began(recovered: boolean): void {
+  /** The channel is subscribed. What it says of its own cursor need not hold for this one. */
+  began(): void {
     if (this.ended) return
     const { epoch, head } = this.channel
     this.#retry.clear()
     this.at ??= { seq: head, epoch }
-    if (this.at.epoch === undefined) this.at = { seq: this.at.seq, epoch }
-    const beyond = this.at.seq > head
-    if (this.at.epoch !== epoch || (beyond && !recovered)) this.reset(epoch!, head)
-    else if (beyond) void this.heal()
+    if (!this.at.epoch) this.at = { seq: this.at.seq, epoch }
+    if (this.at.epoch !== epoch) this.reset(epoch!, head)
+    else if (this.at.seq > head) void this.heal()
     this.pump()
   }
 
@@ -138,6 +135,9 @@ export abstract class Reader {
   }
 
   protected reset(epoch: string, head: number): void {
+    const { core, place } = this.channel
+    // Their events may take the place of those that the timeline has lost.
+    for (const post of core.outbox.posts(place)) if (post.headBefore! > head) post.headBefore = head
     this.at = { seq: head, epoch }
     this.wasReset({ type: 'reset', epoch, head })
   }

@@ -1,4 +1,4 @@
-/** A subscription as it is handed out: as events, told in runs, or as an iterator, asked one by one. */
+/** A subscription as it is handed out: as events, told in runs, or to a loop, one by one. */
 import type { AnyEvent, Channel, Position } from './channel.ts'
 import { listen, tell } from './core.ts'
 import type { ParleyError } from './errors.ts'
@@ -36,22 +36,22 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
   }
 
   get cursor(): Cursor | undefined {
-    if (this.#next < this.#buffer.length) return this.#consumed
-    return this.at?.epoch === undefined ? undefined : (this.at as Cursor)
+    if (this.#iterated && this.#next < this.#buffer.length) return this.#consumed
+    return this.at?.epoch ? (this.at as Cursor) : undefined
   }
 
   get state(): SubscriptionState {
     if (this.ended) return 'ended'
-    if (this.channel.core.connection.retryAt !== undefined) return 'offline'
+    if (this.channel.core.connection.retryAt) return 'offline'
     return this.complete ? 'live' : 'catching-up'
   }
 
   get ready(): boolean {
     if (this.ended) return false
-    return this.#iterated ? this.#wake !== undefined : this.#listeners.events.size > 0
+    return this.#iterated ? !!this.#wake : this.#listeners.events.size > 0
   }
 
-  override get queues(): boolean {
+  get streams(): boolean {
     return true
   }
 
@@ -61,16 +61,12 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     return stop
   }
 
-  close(): void {
-    this.end()
-  }
-
   async *[Symbol.asyncIterator](): AsyncGenerator<E | Reset, undefined> {
     this.#iterated = true
     try {
       for (;;) {
         const next = this.#buffer[this.#next]
-        if (next !== undefined) {
+        if (next) {
           this.#next += 1
           this.#consumed = isReset(next)
             ? { seq: next.head, epoch: next.epoch }
@@ -102,13 +98,13 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     tell(this.#listeners.reset, reset)
   }
 
-  #hold(taken: (E | Reset)[], before?: Cursor): void {
-    if (!this.#iterated) return
-    const left = this.#buffer.slice(this.#next)
-    if (left.length === 0) this.#consumed = before
-    // A reset makes void what the one before it said.
-    else if (isReset(left.at(-1)!) && isReset(taken[0]!)) left.pop()
-    this.#buffer = [...left, ...taken]
+  /**
+   * Events come when the buffer is empty; a reset makes void what is still there, and waits for a
+   * loop that has not begun.
+   */
+  #hold(taken: (E | Reset)[], before = this.#consumed): void {
+    this.#consumed = before
+    this.#buffer = this.#iterated || isReset(taken[0]!) ? taken : []
     this.#next = 0
     this.#awake()
   }
@@ -125,7 +121,7 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     tell(this.#listeners.end, error)
   }
 
-  check(): void {
+  override check(): void {
     const { state } = this
     if (state === this.#state) return
     this.#state = state

@@ -40,7 +40,7 @@ export class PlaceTimeline<E extends AnyEvent> implements Timeline<E> {
     let low = 1
     let high = (events[0]?.seq ?? 0) + 1
     while (low < high) {
-      const middle = (low + high) >> 1
+      const middle = Math.floor((low + high) / 2)
       if (timeOf(await this.get(middle)) < at.getTime()) low = middle + 1
       else high = middle
     }

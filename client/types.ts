@@ -49,19 +49,22 @@ export type Place = { room: string } | { user: string } | { inbox: true }
 export interface ParleyOptions {
   /** Defaults to `location.origin` in a page. */
   url?: string
-  /** A session's token. Without one, a page on the server's own origin is signed in by cookie. */
+  /** A session's token. Without one, a page on the server's own origin goes by its cookie. */
   token?: string
-  /** Whether the browser's cookie signs in. Defaults to true in a page of `url`, without a token. */
+  /** Whether the browser's cookie signs in. By default in a page of `url`, without a token. */
   cookie?: boolean
   /** Where unsent posts survive a reload: `localStorage`, or the like. Default: in memory only. */
   storage?: PostStorage
   /** For tests and other runtimes. */
-  fetch?: typeof fetch
+  fetch?: Fetch
   /** For runtimes that have none, such as Node 20. */
   WebSocket?: typeof WebSocket
   /** For tests. */
   clock?: Clock
 }
+
+/** As much of `fetch` as is used. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** Where time and chance come from. */
 export interface Clock {

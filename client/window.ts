@@ -47,7 +47,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#again = new Retry(channel.core.clock)
     this.#stopWatching = channel.core.outbox.watch(this)
     channel.join(this)
-    this.postsChanged()
+    this.touched()
     this.#reload()
   }
 
@@ -65,11 +65,11 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   override get complete(): boolean {
     if (this.state !== 'ready') return false
-    return this.atEnd ? super.complete : this.channel.timeline !== undefined
+    return this.atEnd ? super.complete : !!this.channel.timeline
   }
 
-  override get gapMax(): number {
-    return this.#max
+  get streams(): boolean {
+    return false
   }
 
   get #last(): number {
@@ -78,15 +78,10 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   loadOlder(): Promise<void> {
     const first = this.events[0]?.seq
-    if (this.atStart || first === undefined) return Promise.resolve()
+    if (this.atStart || !first) return Promise.resolve()
     return this.#more('older', { before: first }, (page) => {
       if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
-      this.events = [...page.events, ...this.events]
-      if (this.events.length > this.#max) {
-        this.events = this.events.slice(0, this.#max)
-        this.atEnd = false
-        this.#stand(page.epoch)
-      }
+      this.#keepOlder([...page.events, ...this.events])
     })
   }
 
@@ -124,10 +119,6 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     return listen(this.#listeners, listener)
   }
 
-  close(): void {
-    this.end()
-  }
-
   /** Nobody asked for it, so nobody is told how it went. */
   #reload(to = this.#wanted): void {
     this.#load(to).catch(() => {})
@@ -158,12 +149,15 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     const load = this.#loads
     const { events, epoch } = await this.#page(to)
     if (load !== this.#loads || this.ended) return
+    const toEnd = !to.around
+    // It has come there by itself meanwhile, and may be further than the page.
+    if (toEnd && this.atEnd && epoch === this.at!.epoch) return
     this.#again.clear()
     this.#again.succeeded()
     this.state = 'ready'
     this.events = events
     this.#stand(epoch)
-    this.atEnd = to.around === undefined
+    this.atEnd = toEnd
     this.#meet()
     this.#changed()
   }
@@ -206,17 +200,25 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   /** At the end, once nothing is known to be beyond. */
   #meet(): void {
     const { epoch, head } = this.channel
-    if (this.state === 'ready' && epoch !== undefined && this.#last >= head) this.atEnd = true
+    if (this.state === 'ready' && epoch && this.#last >= head) this.atEnd = true
     this.pump()
   }
 
   #append(events: readonly E[]): void {
-    const all = [...this.events, ...events]
-    this.events = all.length > this.#max ? all.slice(-this.#max) : all
+    this.events = [...this.events, ...events].slice(-this.#max)
   }
 
-  override began(recovered: boolean): void {
-    super.began(recovered)
+  /** What is too much is let go of at the newer end, which is then in the past. */
+  #keepOlder(all: readonly E[]): void {
+    this.events = all.slice(0, this.#max)
+    if (all.length > this.#max) {
+      this.atEnd = false
+      this.#stand(this.at!.epoch!)
+    }
+  }
+
+  override began(): void {
+    super.began()
     this.#meet()
     this.#changed()
   }
@@ -228,13 +230,8 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   protected take(events: AnyEvent[]): void {
-    const all = [...this.events, ...(events as E[])]
-    if (this.#following || all.length <= this.#max) this.events = all.slice(-this.#max)
-    else {
-      this.events = all.slice(0, this.#max)
-      this.atEnd = false
-      this.#stand(this.at!.epoch!)
-    }
+    if (this.#following) this.#append(events as E[])
+    else this.#keepOlder([...this.events, ...(events as E[])])
     this.#changed()
   }
 
@@ -253,25 +250,17 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#changed()
   }
 
-  override raised(): void {
-    this.#changed()
-  }
-
-  check(): void {}
-
   awaits({ placeKey, seq }: OutboxPost): boolean {
-    const coming = this.atEnd || this.state === 'loading'
-    return coming && placeKey === this.channel.key && this.#last < seq!
+    return placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
-    const { core } = this.channel
-    core.outbox.prune()
-    core.soon(this.#tell)
+    this.channel.core.outbox.prune()
+    this.touched()
     this.channel.check()
   }
 
-  postsChanged(): void {
+  override touched(): void {
     this.channel.core.soon(this.#tell)
   }
 
@@ -291,10 +280,10 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     return core.outbox.posts(place).filter((post) => {
       if (post.state === 'sent') return post.seq! > this.#last
       const { headBefore, text } = post
-      if (post.state !== 'sending' || headBefore === undefined) return true
+      if (post.state !== 'sending') return true
       const event = this.events.find((one) => {
         const { seq, from, text: said } = one as unknown as Message
-        return seq > headBefore && said === text && from.id === post.owner && !claimed.has(one)
+        return seq > headBefore! && said === text && from.id === post.owner && !claimed.has(one)
       })
       if (event) claimed.add(event)
       return event === undefined

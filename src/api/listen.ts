@@ -58,7 +58,7 @@ export interface ListenOptions {
 export function listen(options: ListenOptions): Listener {
   const { config, handle, responder } = options
   const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
-  const refuse = () => responder.error(problem('bad_path'))
+  const refuse = (code: 'bad_path' | 'no_such_path') => () => responder.error(problem(code))
   const server = bound(config, () =>
     Bun.serve<SocketData>({
       hostname: config.host,
@@ -69,7 +69,10 @@ export function listen(options: ListenOptions): Listener {
       maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
       development: false,
       // Bun resolves dot segments before we see the path (trap 7), but it routes by the raw one.
-      routes: Object.fromEntries(DOTTED.map((path) => [path, refuse])),
+      routes: Object.fromEntries([
+        ...DOTTED.map((path) => [path, refuse('bad_path')]),
+        ...NOWHERE.map((path) => [path, refuse('no_such_path')]),
+      ]),
       fetch: (request, self) => handle(request, new BunPeer(request, self)),
       error: (error) => responder.error(error),
       websocket: {
@@ -108,6 +111,12 @@ const DOTTED = ['..', '%2e%2e', '%2E%2E', '.%2e', '%2e.', '.%2E', '%2E.'].flatMa
     `${before}/${dots}/*`,
   ]),
 )
+
+/**
+ * Paths that are longer than any of ours, or have an empty part: there is nothing, and with more
+ * dots behind them they would come out as something.
+ */
+const NOWHERE = ['//*', '/:a//*', '/:a/:b//*', '/:a/:b/:c//*', '/:a/:b/:c/:d/*']
 
 function bound(config: Config, serve: () => Server<SocketData>): Server<SocketData> {
   try {

@@ -55,6 +55,21 @@ describe('handshakes', () => {
     expect(await shake(path, { Authorization: 'Bearer nonsense' })).toBe(401)
   })
 
+  test('426 names the version that is spoken, as a problem', async () => {
+    const { host } = new URL(target.url)
+    for (const version of ['8', '', '13, 8', undefined]) {
+      const authorization = `Bearer ${target.ada.token}`
+      const headers = { Host: host, Authorization: authorization, 'Sec-WebSocket-Version': version }
+      for (const path of ['/ws', `${target.place}/subscribe`]) {
+        const { response, connection } = await rawRequest(target.url, handshake(path, headers))
+        connection.cut()
+        expect(response?.status).toBe(426)
+        expect(response?.headers.get('sec-websocket-version')).toBe('13')
+        expect(JSON.parse(response!.body).code).toBe('upgrade_required')
+      }
+    }
+  })
+
   test('/ws without an upgrade: 426; elsewhere: 404', async () => {
     expect((await target.ada.fetch('/ws')).status).toBe(426)
     expect(await shake('/nowhere', {})).toBe(404)

@@ -98,7 +98,7 @@ browserTest(
     await killed
     await ada.is('offline')
     await write('to nobody')
-    expect(await ada.pending()).toContain('to nobody')
+    await until(async () => (await ada.pending()).includes('to nobody'), 'it is shown as unsent')
     await server.restart()
     network.lead(server.url)
     await write('after')
@@ -117,7 +117,7 @@ browserTest('what was not sent outlives a reload without a network', async () =>
   network.cut()
   await ada.is('offline')
   for (const text of ['two', 'three']) await ada.say(text)
-  expect(await ada.pending()).toEqual(['two', 'three'])
+  await until(async () => (await ada.pending()).join() === 'two,three', 'both are shown as unsent')
   const address = ada.page.url()
   await expect(ada.page.reload()).rejects.toThrow('net::ERR_')
   // The browser has put a page of its own in its place.
@@ -138,7 +138,7 @@ browserTest(
     await ada.sees('one')
     network.stall()
     await ada.say('two')
-    expect(await ada.pending()).toEqual(['two'])
+    await until(async () => (await ada.pending()).join() === 'two', 'it is shown as unsent')
     network.restore()
     expect(await ada.endsWith('two')).toEqual(numbered(['one', 'two']))
   },

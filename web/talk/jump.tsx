@@ -2,8 +2,8 @@
 import { useState } from 'preact/hooks'
 import type { Message, Timeline, TimelineWindow } from '../../client'
 import { Dialog } from '../dialog.tsx'
+import { sentence } from '../faults.ts'
 import { go, hrefOf, type TalkPlace } from '../places.ts'
-import { sentence } from '../sign-in.tsx'
 import { dayOf } from '../times.ts'
 
 interface Props {
