@@ -216,6 +216,10 @@ describe('rates', () => {
       expect(await guessFrom('10.0.0.2')).toBe(401)
       // What the client itself put in front does not count.
       expect(await guessFrom('10.9.9.9, 10.0.0.1')).toBe(429)
+      // Nor does another address of the same network, of which IPv6 gives everyone plenty.
+      expect(await guessFrom('2001:db8:1:2::1')).toBe(401)
+      expect(await guessFrom('2001:db8:1:2:f::2')).toBe(429)
+      expect(await guessFrom('2001:db8:1:3::1')).toBe(401)
     } finally {
       await server.stopAndForget()
     }
