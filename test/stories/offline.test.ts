@@ -71,6 +71,7 @@ await onEachBackend((start) => {
   test.each(Object.keys(ways))('coming back by %s gives exactly what was missed', async (way) => {
     const { id } = await ada.createRoom()
     const online = await Socket.of(bob, `/room/${id}/subscribe`)
+    await online.reply(0)
     await say(`/room/${id}`, 'one', 'two')
     await online.events.count(2)
     const cursor = online.events.all.at(-1)!.event.seq
