@@ -208,7 +208,7 @@ test('behind a public address, links, origin and cookie are that address’s', a
     const cookie = await signInCookie(ada)
     expect(cookie).toStartWith('__Host-parley_session=')
     expect(cookie).toEndWith('; Secure')
-    // What a neighbour's page can set for the whole domain has another name, and counts for nothing.
+    // What a neighbour's page can set for the whole domain has another name: it counts for nothing.
     const tossed = { cookie: cookie.split(';')[0]!.replace('__Host-', '') }
     expect(await refusal(fetch(`${server.url}/me`, { headers: tossed }))).toBe('401 not_signed_in')
     const browser = await Browser.signIn(ada)
