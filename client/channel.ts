@@ -67,7 +67,8 @@ export class Channel {
 
   join(reader: Reader): void {
     this.readers.add(reader)
-    if (this.timeline) reader.began()
+    // Not at once: whoever subscribes has still to say what is to be told.
+    if (this.timeline) this.core.soon(() => this.timeline && reader.began())
     else if (this.core.connection.ready) this.subscribe()
     this.core.connection.update()
     this.core.changed()
@@ -186,7 +187,7 @@ export class Channel {
   raise(head: number): void {
     if (head <= this.head) return
     this.head = head
-    for (const reader of this.readers) reader.raised()
+    for (const reader of this.readers) reader.touched()
     this.#watch()
     this.check()
   }

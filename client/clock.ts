@@ -45,7 +45,7 @@ export class Retry extends Alarm {
   #failures = 0
 
   /** In how many milliseconds; `atLeastMs` is what the server has asked for. */
-  later(work: () => void, atLeastMs = 0): number {
+  later(work: () => void, atLeastMs: number): number {
     const max = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#failures)
     const ms = Math.min(atLeastMs, WAIT_MAX_MS) + this.clock.random() * max
     this.#failures += 1

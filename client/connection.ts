@@ -69,7 +69,7 @@ export class Connection {
     if (this.#core.wanted) {
       this.#idle.clear()
       if (!this.#socket && !this.#retry.pending) this.#open()
-    } else if (!this.#idle.pending) this.#idle.set(IDLE_MS, () => this.stop())
+    } else if (this.#socket && !this.#idle.pending) this.#idle.set(IDLE_MS, () => this.stop())
   }
 
   /** Tries now; or, if it seems connected, makes sure of it. */

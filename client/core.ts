@@ -39,7 +39,7 @@ export class Core {
   readonly outbox: PostOutbox
   readonly statusListeners = new Set<(status: Status) => void>()
   #told = JSON.stringify({ state: 'signed-out' })
-  #soon = new Set<() => void>()
+  #soon = new Set<() => unknown>()
 
   constructor(options: ParleyOptions) {
     const origin = (globalThis as { location?: { origin: string } }).location?.origin
@@ -89,7 +89,7 @@ export class Core {
   }
 
   /** Once, when what is being done now is done: a frame tells nobody twice. */
-  soon(work: () => void): void {
+  soon(work: () => unknown): void {
     if (this.#soon.size === 0)
       queueMicrotask(() => {
         const all = this.#soon
@@ -151,8 +151,9 @@ export class Core {
 
   /** A frame that nobody asked for. */
   hear({ timeline, events, caughtUp, heads }: Frame): void {
-    if (events) this.timelines.get(timeline)?.run(events)
-    if (caughtUp) this.timelines.get(timeline)?.raise(caughtUp)
+    const channel = this.timelines.get(timeline)
+    if (events) channel?.run(events)
+    if (caughtUp) channel?.raise(caughtUp)
     for (const id in heads) this.timelines.get(id)?.raise(heads[id]!)
   }
 }

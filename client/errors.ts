@@ -1,4 +1,4 @@
-/** A refusal by the server (RFC 9457) or, with status 0 and code `unreachable`, no answer at all. */
+/** A refusal by the server (RFC 9457) or, with status 0 and `unreachable`, no answer at all. */
 export class ParleyError extends Error {
   /** Stable; what programs match on. */
   declare readonly code: string
@@ -11,10 +11,10 @@ export class ParleyError extends Error {
   /** Seconds, if the server said when to come back. */
   declare readonly retryAfter: number | undefined
 
-  constructor({ code, status, title, detail, hint, field, retryAfter }: Problem) {
-    super(detail ?? title ?? code)
+  constructor(problem: Problem) {
+    super(problem.detail ?? problem.title ?? problem.code)
     this.name = 'ParleyError'
-    Object.assign(this, { code, status, detail, hint, field, retryAfter })
+    Object.assign(this, problem)
   }
 
   /** Worth another attempt: unreachable, 429, 5xx but not 507. */

@@ -10,7 +10,7 @@ export function pathOf(place: Place): string {
 }
 
 /** Names a place on this side, for example as the key of a map. */
-export const keyOf = pathOf
+export { pathOf as keyOf }
 
 export async function readPage<E extends { seq: number }>(
   core: Core,
@@ -26,8 +26,7 @@ export async function readPage<E extends { seq: number }>(
     events: data,
     epoch: headers.get('Parley-Epoch') ?? '',
     recovered: headers.get('Parley-Recovered') !== 'false',
-    // What is before an empty page is what was asked to come before it.
-    hasOlder: (data[0]?.seq ?? (options.after ?? 0) + 1) > 1,
+    hasOlder: data[0] ? data[0].seq > 1 : !!options.after,
     hasNewer: (headers.get('Link') ?? '').includes('rel="next"'),
   }
 }

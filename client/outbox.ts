@@ -32,7 +32,8 @@ interface Posted {
 export interface PostWatcher {
   /** The post's event is still to come. */
   awaits(post: OutboxPost): boolean
-  postsChanged(): void
+  /** My posts, or what has become of them, have changed. */
+  touched(): void
 }
 
 export class PostOutbox implements Outbox {
@@ -101,6 +102,7 @@ export class PostOutbox implements Outbox {
 
   /** Sets out with every lane of mine that stands still. */
   pump(): void {
+    if (!this.#core.connection.ready) return
     for (const { lane, state } of this.#mine())
       if (state === 'sending' && !this.#lanes.has(lane)) this.#next(lane)
   }
@@ -196,7 +198,7 @@ export class PostOutbox implements Outbox {
   }
 
   changed(): void {
-    for (const watcher of this.#watchers) watcher.postsChanged()
+    for (const watcher of this.#watchers) watcher.touched()
     this.#core.soon(this.#tell)
     this.#core.changed()
   }

@@ -40,8 +40,9 @@ export function forget(storage: PostStorage | undefined, post: KeptPost): void {
 /** Those of one person. What cannot be read is left alone. */
 export function readKept(storage: PostStorage | undefined, owner: string): KeptPost[] {
   const kept: KeptPost[] = []
+  // Without a storage this ends like one that is forbidden.
   attempt(() => {
-    for (let i = 0; i < (storage?.length ?? 0); i++) {
+    for (let i = 0; i < storage!.length; i++) {
       const name = storage!.key(i)!
       if (name.startsWith(`${PREFIX}${owner}.`))
         attempt(() => kept.push(JSON.parse(storage!.getItem(name)!)))

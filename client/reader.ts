@@ -40,8 +40,8 @@ export abstract class Reader {
   protected abstract hasEnded(error: ParleyError | undefined): void
   /** Its state may have changed. */
   check(): void {}
-  /** The head is further away. */
-  raised(): void {}
+  /** Something that it shows beside its events has changed. */
+  touched(): void {}
 
   /** Everything up to the head is handed out, or in memory for when it is wanted. */
   get complete(): boolean {
@@ -53,6 +53,10 @@ export abstract class Reader {
 
   get #busy(): boolean {
     return this.#healing || this.#retry.pending
+  }
+
+  close(): void {
+    this.end()
   }
 
   end(error?: ParleyError): void {

@@ -1,4 +1,4 @@
-/** A subscription as it is handed out: as events, told in runs, or as an iterator, asked one by one. */
+/** A subscription as it is handed out: as events, told in runs, or to a loop, one by one. */
 import type { AnyEvent, Channel, Position } from './channel.ts'
 import { listen, tell } from './core.ts'
 import type { ParleyError } from './errors.ts'
@@ -36,7 +36,7 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
   }
 
   get cursor(): Cursor | undefined {
-    if (this.#next < this.#buffer.length) return this.#consumed
+    if (this.#iterated && this.#next < this.#buffer.length) return this.#consumed
     return this.at?.epoch ? (this.at as Cursor) : undefined
   }
 
@@ -59,10 +59,6 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     const stop = listen(this.#listeners[type] as Set<(value: Told<E>[Type]) => void>, listener)
     this.pump()
     return stop
-  }
-
-  close(): void {
-    this.end()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<E | Reset, undefined> {
@@ -102,11 +98,13 @@ export class PlaceSubscription<E extends AnyEvent> extends Reader implements Sub
     tell(this.#listeners.reset, reset)
   }
 
-  /** What is still in the buffer then is of an epoch that is past. */
+  /**
+   * Events come when the buffer is empty; a reset makes void what is still there, and waits for a
+   * loop that has not begun.
+   */
   #hold(taken: (E | Reset)[], before = this.#consumed): void {
-    if (!this.#iterated) return
     this.#consumed = before
-    this.#buffer = taken
+    this.#buffer = this.#iterated || isReset(taken[0]!) ? taken : []
     this.#next = 0
     this.#awake()
   }

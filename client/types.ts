@@ -49,9 +49,9 @@ export type Place = { room: string } | { user: string } | { inbox: true }
 export interface ParleyOptions {
   /** Defaults to `location.origin` in a page. */
   url?: string
-  /** A session's token. Without one, a page on the server's own origin is signed in by cookie. */
+  /** A session's token. Without one, a page on the server's own origin goes by its cookie. */
   token?: string
-  /** Whether the browser's cookie signs in. Defaults to true in a page of `url`, without a token. */
+  /** Whether the browser's cookie signs in. By default in a page of `url`, without a token. */
   cookie?: boolean
   /** Where unsent posts survive a reload: `localStorage`, or the like. Default: in memory only. */
   storage?: PostStorage

@@ -47,7 +47,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#again = new Retry(channel.core.clock)
     this.#stopWatching = channel.core.outbox.watch(this)
     channel.join(this)
-    this.postsChanged()
+    this.touched()
     this.#reload()
   }
 
@@ -81,12 +81,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     if (this.atStart || !first) return Promise.resolve()
     return this.#more('older', { before: first }, (page) => {
       if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
-      this.events = [...page.events, ...this.events]
-      if (this.events.length > this.#max) {
-        this.events = this.events.slice(0, this.#max)
-        this.atEnd = false
-        this.#stand(page.epoch)
-      }
+      this.#keepOlder([...page.events, ...this.events])
     })
   }
 
@@ -122,10 +117,6 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   onChange(listener: () => void): () => void {
     return listen(this.#listeners, listener)
-  }
-
-  close(): void {
-    this.end()
   }
 
   /** Nobody asked for it, so nobody is told how it went. */
@@ -214,8 +205,16 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   #append(events: readonly E[]): void {
-    const all = [...this.events, ...events]
-    this.events = all.length > this.#max ? all.slice(-this.#max) : all
+    this.events = [...this.events, ...events].slice(-this.#max)
+  }
+
+  /** What is too much is let go of at the newer end, which is then in the past. */
+  #keepOlder(all: readonly E[]): void {
+    this.events = all.slice(0, this.#max)
+    if (all.length > this.#max) {
+      this.atEnd = false
+      this.#stand(this.at!.epoch!)
+    }
   }
 
   override began(): void {
@@ -231,13 +230,8 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   protected take(events: AnyEvent[]): void {
-    const all = [...this.events, ...(events as E[])]
-    if (this.#following || all.length <= this.#max) this.events = all.slice(-this.#max)
-    else {
-      this.events = all.slice(0, this.#max)
-      this.atEnd = false
-      this.#stand(this.at!.epoch!)
-    }
+    if (this.#following) this.#append(events as E[])
+    else this.#keepOlder([...this.events, ...(events as E[])])
     this.#changed()
   }
 
@@ -256,22 +250,17 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.#changed()
   }
 
-  override raised(): void {
-    this.#changed()
-  }
-
   awaits({ placeKey, seq }: OutboxPost): boolean {
     return placeKey === this.channel.key && this.#last < seq!
   }
 
   #changed(): void {
-    const { core } = this.channel
-    core.outbox.prune()
-    core.soon(this.#tell)
+    this.channel.core.outbox.prune()
+    this.touched()
     this.channel.check()
   }
 
-  postsChanged(): void {
+  override touched(): void {
     this.channel.core.soon(this.#tell)
   }
 

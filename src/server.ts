@@ -18,12 +18,14 @@ import type { PageSource } from './api/page-source.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
-import { createServiceOperations, notReady, type Service } from './api/service.ts'
+import { createServiceOperations, notReady, type Readiness, type Service } from './api/service.ts'
 import { type Chat, createChat } from './chat/chat.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { problem } from './errors.ts'
+import type { Bus } from './live/bus.ts'
 import { createLocalBus } from './live/bus-local.ts'
+import { createNatsBus } from './live/bus-nats.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openStore } from './store/open.ts'
@@ -56,7 +58,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const metrics = createMetrics()
   const clock = systemClock
   const store = await openStore(config, { onFatal })
-  const bus = createLocalBus()
+  const bus = createBus(config, store, log, metrics)
   const chat = createChat({ config, store, bus, clock, log, metrics })
   const limits = new Limits(config, clock, metrics)
   const connections = new Connections(config, clock, chat.sessions, metrics)
@@ -73,52 +75,78 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...operations,
     ...createServiceOperations({
       page,
-      checkReady: () => checkReady(store, draining.now),
+      checkReady: () => checkReady(store, bus, draining.now),
       metrics: () => readMetrics(metrics, chat, responder),
       ...lazyDocuments(() => all, socketOperations, config),
     }),
   ]
 
-  const listener = await listenOrClose(store, {
-    config,
-    handle: createHttpHandler({ ...api, router: new Router(all), responder }),
-    sockets: { ...api, operations: socketOperations, responder, clock, metrics },
-    responder,
-    plainPaths: all.map(({ path }) => path).filter((path) => !path.includes('{')),
-  })
-  connections.start()
-  const stopTimers = startTimers(metrics, () => {
-    chat.sessions.deleteExpired().catch((error) => log.warn({ err: error }, 'expired sessions'))
-  })
-  return {
-    url: listener.url,
-    async stop() {
-      draining.now = true
-      listener.close()
-      connections.endAll('restarting')
-      page.close()
-      // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
-      const hashed = chat.passwords.close()
-      await drained(listener, connections, config.drainTimeoutMs)
-      connections.stop()
-      stopTimers()
-      await listener.stop()
-      await hashed
-      await chat.recorder.settled()
-      await bus.stop()
-      await store.close()
+  const listener = await listenOrClose(
+    { store, bus },
+    {
+      config,
+      handle: createHttpHandler({ ...api, router: new Router(all), responder }),
+      sockets: { ...api, operations: socketOperations, responder, clock, metrics },
+      responder,
+      plainPaths: all.map(({ path }) => path).filter((path) => !path.includes('{')),
     },
+  )
+  connections.start()
+  const stopTimers = startTimers(chat, metrics, log)
+  const stop = () => {
+    draining.now = true
+    page.close()
+    return stopServer({ config, listener, connections, chat, bus, store, stopTimers })
   }
+  return { url: listener.url, stop }
+}
+
+interface Parts {
+  config: Config
+  listener: Listener
+  connections: Connections
+  chat: Chat
+  bus: Bus
+  store: Store
+  stopTimers: () => Promise<void>
+}
+
+/** In this order: nobody new, nobody left, nothing under way, nothing open. */
+async function stopServer(parts: Parts): Promise<void> {
+  const { config, listener, connections, chat, bus, store, stopTimers } = parts
+  listener.close()
+  connections.endAll('restarting')
+  // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
+  const hashed = chat.passwords.close()
+  const rechecked = stopTimers()
+  await drained(listener, connections, config.drainTimeoutMs)
+  connections.stop()
+  await listener.stop()
+  await Promise.all([hashed, rechecked])
+  await chat.recorder.settled()
+  await bus.stop()
+  await store.close()
 }
 
 /** An address that cannot be had must not leave the store open. */
-async function listenOrClose(store: Store, options: ListenOptions): Promise<Listener> {
+async function listenOrClose(
+  { store, bus }: { store: Store; bus: Bus },
+  options: ListenOptions,
+): Promise<Listener> {
   try {
     return listen(options)
   } catch (error) {
+    await bus.stop()
     await store.close()
     throw error
   }
+}
+
+function createBus(config: Config, store: Store, log: Log, metrics: Metrics): Bus {
+  const { natsUrl } = config
+  return natsUrl === ''
+    ? createLocalBus()
+    : createNatsBus({ url: natsUrl, cluster: store.epoch, log, metrics })
 }
 
 /** The documents, each made when it is first asked for: they describe their own paths, too. */
@@ -139,11 +167,13 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= make())
 }
 
-async function checkReady(store: Store, draining: boolean): Promise<void> {
+/** Without the bus requests are served, and other nodes' news comes later. */
+async function checkReady(store: Store, bus: Bus, draining: boolean): Promise<Readiness> {
   if (draining) throw problem('restarting', { retryAfterS: 1 })
   await store.check().catch((error) => {
     throw notReady(error)
   })
+  return bus.connected ? 'ready' : 'degraded'
 }
 
 /** Waits, not for ever, until nobody is connected and nothing is under way. */
@@ -158,17 +188,21 @@ async function drained(listener: Listener, connections: Connections, timeoutMs: 
   }
 }
 
-function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
+function startTimers(chat: Chat, metrics: Metrics, log: Log): () => Promise<void> {
   let due = performance.now() + LAG_PROBE_MS
   const lag = setInterval(() => {
     const now = performance.now()
     metrics.loopLag.set(Math.max(0, now - due) / 1_000)
     due = now + LAG_PROBE_MS
   }, LAG_PROBE_MS)
-  const expired = setInterval(deleteExpired, EXPIRED_SESSIONS_MS)
+  const expired = setInterval(() => {
+    chat.sessions.deleteExpired().catch((error) => log.warn({ err: error }, 'expired sessions'))
+  }, EXPIRED_SESSIONS_MS)
+  chat.recheck.start()
   return () => {
     clearInterval(lag)
     clearInterval(expired)
+    return chat.recheck.stop()
   }
 }
 

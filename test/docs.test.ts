@@ -56,7 +56,7 @@ function authorized({ token }: Person): { headers: { authorization: string } } {
 }
 
 function documents(): string[] {
-  const folders = ['.', 'docs', 'docs/decisions']
+  const folders = ['.', 'client', 'docs', 'docs/decisions']
   return folders.flatMap((folder) =>
     readdirSync(join(ROOT, folder))
       .filter((name) => name.endsWith('.md'))

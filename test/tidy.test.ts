@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
 const ROOT = join(import.meta.dir, '..')
-const FOLDERS = ['src', 'web', 'test', 'bench', 'scripts']
+const FOLDERS = ['src', 'client', 'web', 'test', 'bench', 'scripts']
 
 interface Source {
   /** Relative to the project, for example `src/chat/record.ts`. */
@@ -18,7 +18,7 @@ interface Source {
 
 const sources: Source[] = FOLDERS.flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.tsx?$/.test(name))
+    .filter((name) => /\.tsx?$/.test(name) && !name.startsWith('dist/'))
     .map((name) => {
       const path = join(folder, name)
       const text = readFileSync(join(ROOT, path), 'utf8')
@@ -84,8 +84,8 @@ const FENCES: { what: RegExp; allowed: RegExp; instead: string }[] = [
     instead: 'make it a setting in config.ts',
   },
   {
-    what: /from '.*\/(sqlite(-\w+)?|migrations\/\w+|bus-\w+)\.ts'/,
-    allowed: /^src\/(server|commands\/(backup|verify)|store\/(open|sqlite[\w-]*))\.ts$/,
+    what: /from '.*\/((sqlite|postgres)(-\w+)?|migrations\/\w+|bus-\w+)\.ts'/,
+    allowed: /^src\/(server|commands\/(backup|verify)|store\/(open|(sqlite|postgres)[\w-]*))\.ts$/,
     instead: 'use the contract; a backend is imported only where it is chosen',
   },
   {
@@ -118,6 +118,21 @@ for (const { what, allowed, instead } of FENCES)
     expect(wrong).toEqual([])
     expect(seen, 'the fence guards nothing: is its pattern still right?').toBeGreaterThan(0)
   })
+
+test('client/ stands alone: no import from outside it, no runtime but the web’s', () => {
+  const wrong: string[] = []
+  const client = sources.filter(({ path }) => path.startsWith('client/'))
+  for (const source of client) {
+    for (const [, target] of source.text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'/gms))
+      if (!/^\.\/[\w-]+\.ts$/.test(target!))
+        wrong.push(`${source.path} imports ${target}: it must run alone, in a browser`)
+    for (const [index, line] of source.lines.entries())
+      if (/\b(Bun|process|Buffer|require)\b[.(]|\bimport\(/.test(withoutComment(line)))
+        wrong.push(`${source.path}:${index + 1}: use what browsers have`)
+  }
+  expect(wrong).toEqual([])
+  expect(client.length).toBeGreaterThan(10)
+})
 
 function withoutComment(line: string): string {
   return /^\s*(\/\/|\/?\*)/.test(line) ? '' : line

@@ -1,9 +1,9 @@
 /** One's own menu: sign-ins, theme, notifications, the way out. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Signed } from './app.tsx'
+import { sentence } from './faults.ts'
 import { allowNotifications, canNotify } from './notify.ts'
 import { SESSIONS_HREF } from './places.ts'
-import { sentence } from './sign-in.tsx'
 import { currentTheme, setTheme, THEMES, type Theme } from './theme.ts'
 
 export function AccountMenu({ app }: { app: Signed }) {
@@ -29,7 +29,7 @@ export function AccountMenu({ app }: { app: Signed }) {
       <button
         type="button"
         class="me"
-        aria-label="Account"
+        aria-label={`Account ${app.me.name}`}
         aria-expanded={open}
         onClick={() => setOpen(!open)}
       >

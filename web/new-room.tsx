@@ -2,8 +2,8 @@
 import { useState } from 'preact/hooks'
 import type { Signed } from './app.tsx'
 import { Dialog } from './dialog.tsx'
+import { sentence } from './faults.ts'
 import { go, hrefOf } from './places.ts'
-import { sentence } from './sign-in.tsx'
 
 export function NewRoom({ app, onClose }: { app: Signed; onClose: () => void }) {
   const [fault, setFault] = useState<string>()

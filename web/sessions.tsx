@@ -2,8 +2,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { Session } from '../client'
 import type { Signed } from './app.tsx'
+import { sentence } from './faults.ts'
 import { Back } from './shell.tsx'
-import { sentence } from './sign-in.tsx'
 import { exactly, roughly } from './times.ts'
 
 export function SessionsPage({ app }: { app: Signed }) {

@@ -35,7 +35,7 @@ export function Sidebar({ app, route, onSwitch }: Props) {
           onInput={(event) => setSearch(event.currentTarget.value)}
           onKeyDown={(event) => event.key === 'Escape' && setSearch('')}
         />
-        <button type="button" class="keys" onClick={onSwitch} aria-label="Go to (Ctrl K)">
+        <button type="button" class="keys" onClick={onSwitch} aria-label="Go to, Ctrl K">
           <kbd>Ctrl</kbd> <kbd>K</kbd>
         </button>
       </div>

@@ -1,6 +1,7 @@
 /** Signing in, or making an account first. */
 import { useState } from 'preact/hooks'
-import { type Parley, ParleyError, type User } from '../client'
+import type { Parley, User } from '../client'
+import { sentence } from './faults.ts'
 
 interface Props {
   client: Parley
@@ -86,13 +87,4 @@ function Fields({ isNew }: { isNew: boolean }) {
       {isNew && <small id="password-rule">At least 8 characters</small>}
     </>
   )
-}
-
-/** What went wrong, for a person. */
-export function sentence(error: unknown): string {
-  if (!(error instanceof ParleyError)) return 'Something went wrong in this page. Reload it.'
-  const { message, detail, hint, code, retryAfter } = error
-  if (code === 'rate_limited' || code === 'overloaded')
-    return `${message} Try again in ${retryAfter ?? 'a few'} seconds.`
-  return [message, detail ?? hint].filter(Boolean).join(' ')
 }

@@ -12,7 +12,7 @@ import type { Peer } from './peer.ts'
 import type { Responder } from './respond.ts'
 import type { Router } from './router.ts'
 import { check } from './schema.ts'
-import { subscribeOverHttp, wantsDeflated } from './stream.ts'
+import { checkVersion, subscribeOverHttp, wantsDeflated } from './stream.ts'
 
 export interface HttpOptions extends Api {
   router: Router
@@ -98,6 +98,7 @@ async function openSocket(
   const viewer = known ? await authenticate(options, headers, origin, peer) : undefined
   if (!wantsSocket)
     throw problem('upgrade_required', { headers: { Upgrade: 'websocket', Connection: 'Upgrade' } })
+  checkVersion(headers)
   options.connections.admit()
   const start = { ...(viewer && { viewer }), deflated: wantsDeflated(headers) }
   if (!peer.upgrade(start)) throw problem('websocket_bad_handshake')

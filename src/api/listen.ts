@@ -58,12 +58,8 @@ export interface ListenOptions {
 
 /** Throws a sentence for people if the address cannot be listened on. */
 export function listen(options: ListenOptions): Listener {
-  const { config, handle, responder } = options
+  const { config, responder } = options
   const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
-  const refuse = () => responder.error(problem('bad_path'))
-  const answer = (request: Request, self: Server<SocketData>) =>
-    handle(request, new BunPeer(request, self)) as Promise<Response>
-  const plain = new Set(options.plainPaths)
   const server = bound(config, () =>
     Bun.serve<SocketData>({
       hostname: config.host,
@@ -73,15 +69,7 @@ export function listen(options: ListenOptions): Listener {
       idleTimeout: IDLE_S,
       maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
       development: false,
-      // Bun resolves dot segments and backslashes before we see the path (trap 7), but it routes by
-      // the raw one. So a plain path that has come to `fetch` was written in another way, past the
-      // rule that a proxy in front may have for it.
-      routes: {
-        ...Object.fromEntries(DOTTED.map((path) => [path, refuse])),
-        ...Object.fromEntries(options.plainPaths.map((path) => [path, answer])),
-      },
-      fetch: (request, self) =>
-        plain.has(splitUrl(request.url).path) ? refuse() : answer(request, self),
+      ...answersByPath(options),
       error: (error) => responder.error(error),
       websocket: {
         // Deflate would run once for each receiver (trap 8).
@@ -112,6 +100,28 @@ export function listen(options: ListenOptions): Listener {
   }
 }
 
+/**
+ * Bun resolves dot segments and backslashes before we see the path (trap 7), but it routes by the
+ * raw one. So a plain path that has come to `fetch` was written in another way, past the rule that
+ * a proxy in front may have for it.
+ */
+function answersByPath({ handle, responder, plainPaths }: ListenOptions) {
+  const refuse = (code: 'bad_path' | 'no_such_path') => () => responder.error(problem(code))
+  const answer = (request: Request, self: Server<SocketData>) =>
+    handle(request, new BunPeer(request, self)) as Promise<Response>
+  const plain = new Set(plainPaths)
+  const badPath = refuse('bad_path')
+  return {
+    routes: Object.fromEntries([
+      ...DOTTED.map((path) => [path, badPath]),
+      ...NOWHERE.map((path) => [path, refuse('no_such_path')]),
+      ...plainPaths.map((path) => [path, answer]),
+    ]),
+    fetch: (request: Request, self: Server<SocketData>) =>
+      plain.has(splitUrl(request.url).path) ? badPath() : answer(request, self),
+  }
+}
+
 /** Paths with a dot segment at any depth that our own paths have, plain or percent-encoded. */
 const DOTTED = ['..', '%2e%2e', '%2E%2E', '.%2e', '%2e.', '.%2E', '%2E.'].flatMap((dots) =>
   ['', '/:a', '/:a/:b', '/:a/:b/:c', '/:a/:b/:c/:d'].flatMap((before) => [
@@ -119,6 +129,12 @@ const DOTTED = ['..', '%2e%2e', '%2E%2E', '.%2e', '%2e.', '.%2E', '%2E.'].flatMa
     `${before}/${dots}/*`,
   ]),
 )
+
+/**
+ * Paths that are longer than any of ours, or have an empty part: there is nothing, and with more
+ * dots behind them they would come out as something.
+ */
+const NOWHERE = ['//*', '/:a//*', '/:a/:b//*', '/:a/:b/:c//*', '/:a/:b/:c/:d/*']
 
 function bound(config: Config, serve: () => Server<SocketData>): Server<SocketData> {
   try {

@@ -160,8 +160,9 @@ function errors(operation: Operation): Json {
   const codes = new Set<ErrorCode>([...ALWAYS, ...operation.errors])
   for (const code of operation.body ? WITH_BODY : []) codes.add(code)
   for (const code of operation.auth ? WITH_AUTH : []) codes.add(code)
-  if (operation.kind === 'subscribe')
-    codes.add('too_many_connections').add('websocket_bad_handshake')
+  if (operation.kind === 'subscribe') codes.add('too_many_connections')
+  // Whatever the path, an opening handshake with a body or by another method is a mistake.
+  if (operation.method !== 'GET') codes.add('websocket_needs_get')
   const byStatus: Record<string, string[]> = {}
   for (const { code, status } of errorKinds())
     if (codes.has(code)) (byStatus[status] ??= []).push(code)

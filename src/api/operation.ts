@@ -105,7 +105,11 @@ export function request<Query extends z.ZodObject, Body extends z.ZodObject>(
 }
 
 /** Of whatever stays open. */
-export const CONNECT_ERRORS: readonly ErrorCode[] = ['websocket_bad_handshake', 'overloaded']
+export const CONNECT_ERRORS: readonly ErrorCode[] = [
+  'websocket_bad_handshake',
+  'upgrade_required',
+  'overloaded',
+]
 
 /** A subscription's path, with the errors that all of them have. */
 export function subscribe(

@@ -49,7 +49,7 @@ export function createOperations(schemas: RequestSchemas): Operation[] {
       method: 'GET',
       path: '/ws',
       auth: false,
-      errors: ['not_signed_in', 'foreign_origin', 'upgrade_required', ...CONNECT_ERRORS],
+      errors: ['not_signed_in', 'foreign_origin', ...CONNECT_ERRORS],
     },
   ]
 }

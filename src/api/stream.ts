@@ -22,6 +22,8 @@ import { DEFLATE_PROTOCOL } from './socket.ts'
 
 /** Text that may wait for a reader before it is given no more. */
 const WAITING_CHARS = 262_144
+/** Of RFC 6455. */
+const SOCKET_VERSION = '13'
 /** How long an `EventSource` waits before it comes back, in milliseconds. */
 const RETRY_MS = 2_000
 
@@ -42,11 +44,14 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
   const { call, operation, peer, responder, wantsSocket } = given
   const place = await operation.place(call)
   const start = startOf(call)
+  if (wantsSocket) checkVersion(call.headers)
   const { connections, chat } = call
   connections.admit()
   if (wantsSocket) {
     const deflated = wantsDeflated(call.headers)
-    const subscription = { place, ...start }
+    // Known before the client hears that it is connected: what is posted from then on comes to it.
+    const after = start.after ?? (await chat.messages.head(place))
+    const subscription = { place, ...start, after }
     if (peer.upgrade({ viewer: call.viewer, deflated, subscription })) return undefined
     throw problem('websocket_bad_handshake')
   }
@@ -72,6 +77,22 @@ export async function subscribeOverHttp(given: Subscribing): Promise<Response | 
     'Content-Type': sse ? 'text/event-stream' : 'application/x-ndjson',
     'Parley-Epoch': chat.epoch,
     ...(!recovered && { 'Parley-Recovered': 'false' }),
+  })
+}
+
+/**
+ * Throws `upgrade_required` with the one version that is spoken; the runtime would leave the
+ * answer bare.
+ */
+export function checkVersion(headers: Headers): void {
+  if (headers.get('sec-websocket-version') === SOCKET_VERSION) return
+  throw problem('upgrade_required', {
+    detail: `Only version ${SOCKET_VERSION} of the WebSocket protocol is spoken.`,
+    headers: {
+      Upgrade: 'websocket',
+      Connection: 'Upgrade',
+      'Sec-WebSocket-Version': SOCKET_VERSION,
+    },
   })
 }
 

@@ -55,6 +55,21 @@ describe('handshakes', () => {
     expect(await shake(path, { Authorization: 'Bearer nonsense' })).toBe(401)
   })
 
+  test('426 names the version that is spoken, as a problem', async () => {
+    const { host } = new URL(target.url)
+    for (const version of ['8', '', '13, 8', undefined]) {
+      const authorization = `Bearer ${target.ada.token}`
+      const headers = { Host: host, Authorization: authorization, 'Sec-WebSocket-Version': version }
+      for (const path of ['/ws', `${target.place}/subscribe`]) {
+        const { response, connection } = await rawRequest(target.url, handshake(path, headers))
+        connection.cut()
+        expect(response?.status).toBe(426)
+        expect(response?.headers.get('sec-websocket-version')).toBe('13')
+        expect(JSON.parse(response!.body).code).toBe('upgrade_required')
+      }
+    }
+  })
+
   test('/ws without an upgrade: 426; elsewhere: 404', async () => {
     expect((await target.ada.fetch('/ws')).status).toBe(426)
     expect(await shake('/nowhere', {})).toBe(404)
@@ -160,6 +175,11 @@ describe('at the edge, all is well', () => {
     expect(await replyTo(text(PING.padEnd(65_536)))).toBe('{"re":1,"ok":{}}')
   })
 
+  test('a length told in more bits than it takes', async () => {
+    for (const lengthBits of [16, 64] as const)
+      expect(await replyTo({ ...text(PING), lengthBits })).toBe('{"re":1,"ok":{}}')
+  })
+
   test('a ping of 125 bytes is answered with the same', async () => {
     expect(await replyTo(frame(OPCODE.ping, 'x'.repeat(125)))).toBe('x'.repeat(125))
   })
@@ -195,6 +215,16 @@ describe('at the edge, all is well', () => {
     }, 'the connection is forgotten')
   })
 })
+
+test.each(['0000000000010001', '0000000100000000', '7fffffffffffffff', 'ffffffffffffffff'])(
+  'a length of 0x%s is refused before a byte of it: 1009',
+  async (length) => {
+    const socket = await RawWebSocket.open(target.url, target.ada.token)
+    socket.connection.write(Buffer.from(`81ff${length}00000000`, 'hex'))
+    expect(await socket.closeCode()).toBe(1009)
+    socket.connection.cut()
+  },
+)
 
 test('60,000 fragments that never end are held within the size of a frame', async () => {
   const before = await target.residentBytes()

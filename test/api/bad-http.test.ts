@@ -124,6 +124,23 @@ describe('paths', () => {
     await answersWith(request, { status: 400, code: 'bad_path' })
   })
 
+  test.each([
+    '//..',
+    '//me',
+    '//../me',
+    '/.//../me',
+    '/x//../../me',
+    '/x/y//../../../me',
+    '/a/b/c//../../../../me',
+    '/a/b/c/d/e/../../../../../me',
+    '/./././././me',
+  ])('%s: 404, for dots make nothing out of what is longer than our paths, or empty', (path) =>
+    answersWith(`GET ${path} HTTP/1.1\r\n${target.headers}\r\n`, {
+      status: 404,
+      code: 'no_such_path',
+    }),
+  )
+
   test('400 for any method, and nothing is done', async () => {
     for (const method of ['POST', 'DELETE', 'PUT', 'OPTIONS']) {
       const request = `${method} /x/../session HTTP/1.1\r\n${target.headers}\r\n`
@@ -206,6 +223,7 @@ describe('what is not HTTP at all', () => {
     ['nonsense', 'hello\r\n\r\n'],
     ['another protocol', 'EHLO example.org\r\n\r\n'],
     ['only blank lines', '\r\n\r\n\r\n\r\nx y z\r\n\r\n'],
+    ['a method nobody knows', 'BREW /me HTTP/1.1\r\nHost: a.example\r\n\r\n'],
     ['HTTP/2 without asking', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ])('%s: the connection is closed', async (_, bytes) => {
     const { response, connection } = await rawRequest(target.url, bytes)

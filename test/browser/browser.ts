@@ -4,24 +4,13 @@
  * an error on the console, a breach of its policy) fails the test that it happened in.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from 'bun:test'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { DEADLINE_MS } from '../harness.ts'
 import { findChromium } from './chromium.ts'
+import { LAUNCH_MS_MAX, launchChromium, SETTING } from './launch.ts'
 
-const LAUNCH_MS_MAX = 60_000
 /** A story has many steps, each with a deadline of its own. */
 const STORY_MS_MAX = 120_000
-
-/** What makes Chromium run in a container, and leave the network alone. */
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 const executablePath = findChromium()
 
@@ -51,8 +40,7 @@ export function useBrowser(): {
   const complaints: string[] = []
   if (executablePath !== undefined)
     beforeAll(async () => {
-      const timeout = LAUNCH_MS_MAX
-      browser = await chromium.launch({ executablePath, args: FLAGS, timeout })
+      browser = await launchChromium(executablePath)
     }, LAUNCH_MS_MAX)
 
   afterEach(async () => {
@@ -78,7 +66,7 @@ async function newContext(browser: Browser, options: PageOptions): Promise<Brows
   const { width = 1_024, height = 768, colorScheme = 'light', hasTouch = false } = options
   const context = await browser.newContext({
     ...{ viewport: { width, height }, colorScheme, hasTouch },
-    ...{ locale: 'en-GB', timezoneId: 'UTC', reducedMotion: 'reduce' },
+    ...SETTING,
   })
   context.setDefaultTimeout(DEADLINE_MS)
   await context.addInitScript(() => {

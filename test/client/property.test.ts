@@ -13,7 +13,7 @@ import { CALM } from './sim/network.ts'
 import { SimPerson } from './sim/person.ts'
 import { ModelServer, TOO_LONG } from './sim/server.ts'
 
-const STORIES = Number(process.env.PARLEY_STORIES ?? 60)
+const STORIES = Number(process.env.PARLEY_STORIES ?? 1_000)
 const PATH = process.env.PARLEY_PATH
 const who = fc.nat(1)
 const where = fc.constantFrom<Place>({ room: 'r1' }, { room: 'r2' }, { user: 'cat' })

@@ -2,8 +2,8 @@
 import { useState } from 'preact/hooks'
 import type { Message, Timeline, TimelineWindow } from '../../client'
 import { Dialog } from '../dialog.tsx'
+import { sentence } from '../faults.ts'
 import { go, hrefOf, type TalkPlace } from '../places.ts'
-import { sentence } from '../sign-in.tsx'
 import { dayOf } from '../times.ts'
 
 interface Props {
@@ -16,13 +16,8 @@ export function JumpToDate(props: Props) {
   const [open, setOpen] = useState(false)
   return (
     <>
-      <button
-        type="button"
-        class="quiet jump"
-        aria-label="Jump to date"
-        onClick={() => setOpen(true)}
-      >
-        <span aria-hidden="true">Go to date</span>
+      <button type="button" class="quiet jump" onClick={() => setOpen(true)}>
+        Jump to date
       </button>
       {open && <DateDialog {...props} onClose={() => setOpen(false)} />}
     </>

@@ -2,6 +2,7 @@
 import { Component } from 'preact'
 import { useState } from 'preact/hooks'
 import type { ParleyError, Post } from '../../client'
+import { sentence } from '../faults.ts'
 import { Markdown } from '../markdown.tsx'
 import { hrefOf, type TalkPlace } from '../places.ts'
 import { Time } from '../time.tsx'
@@ -115,7 +116,7 @@ export function PendingRow({ post, isOffline }: { post: Post; isOffline: boolean
       <footer>
         {state === 'failed' ? (
           <>
-            <span class="fault">Not sent. {error?.hint ?? error?.message}</span>
+            <span class="fault">Not sent. {error && sentence(error)}</span>
             <button type="button" onClick={() => post.retry()}>
               Retry
             </button>
@@ -133,5 +134,5 @@ export function PendingRow({ post, isOffline }: { post: Post; isOffline: boolean
 
 function waitingFor(isOffline: boolean, error: ParleyError | undefined): string {
   if (isOffline) return 'Will be sent once you are connected.'
-  return error === undefined || error.status === 0 ? 'Sending…' : `Trying again. ${error.message}`
+  return error === undefined || error.status === 0 ? 'Sending…' : `Trying again. ${sentence(error)}`
 }

@@ -45,12 +45,22 @@ export class Network {
   weather = CALM
   /** Nothing gets through, and nobody says so. */
   isDown = false
-  /** The largest seq that has come to the client, in whatever frame, by timeline; a connection's. */
+  /** The largest seq that came on this connection, in whatever frame, by timeline. */
   announced = new Map<string, number>()
   /** When the present connection stopped being one without saying so. */
   deafSince: number | undefined
   sockets = 0
-  requests = 0
+  /** Frames that the client has sent, and the paths it has asked for. */
+  readonly sent: Record<string, unknown>[] = []
+  readonly requests: string[] = []
+  /** As a browser has it: with every request, and with the handshake. */
+  cookie: string | undefined
+  /** Answers in place of the server's, where it gives one. */
+  answers: ((method: string, path: string) => Answer | undefined) | undefined
+  /** How much later than usual the answers of history are. */
+  historyDelayMs = 0
+  /** Keeps frames of the client from the server. */
+  swallows: ((frame: Record<string, unknown>) => boolean) | undefined
   readonly #clock: SimClock
   readonly #server: ModelServer
   #socket: SimSocket | undefined
@@ -113,21 +123,23 @@ export class Network {
   }
 
   async #fetch(url: string, { method, headers, body, signal }: FetchInit): Promise<Response> {
-    this.requests += 1
     const { pathname, search } = new URL(url)
-    const token = headers.Authorization?.slice(7)
+    this.requests.push(`${method} ${pathname}${search}`)
+    const token = headers.Authorization?.slice(7) ?? this.cookie
     const fails = this.chance(this.weather.requestFails) ? Math.floor(this.#clock.random() * 5) : -1
     await this.#sleep(this.latency(), signal)
     if (this.isDown || fails === 0) throw new TypeError('lost on the way')
     if (fails === 1) return respond({ status: 503, headers: { 'Retry-After': '1' } })
     const data = body === undefined ? undefined : JSON.parse(body)
-    const answer = this.#server.answer(method, pathname + search, token, data)
+    const own = this.answers?.(method, pathname + search)
+    const answer = own ?? this.#server.answer(method, pathname + search, token, data)
     // A copy, of what is true now.
     const response = respond(answer)
     if (fails === 2) throw new TypeError('the answer was lost')
     if (fails === 3) await this.#sleep(Number.POSITIVE_INFINITY, signal)
     // So late that much has happened since.
-    await this.#sleep(fails === 4 ? 8_000 : this.latency(), signal)
+    const lateMs = pathname.endsWith('/messages') ? this.historyDelayMs : 0
+    await this.#sleep(fails === 4 ? 8_000 : lateMs + this.latency(), signal)
     return response
   }
 
@@ -177,6 +189,7 @@ export class SimSocket {
     const { isDown, weather } = this.#network
     if (isDown || this.#network.chance(weather.refuse)) return this.closedBy(1006, '')
     this.isOpen = true
+    this.#peer.user = this.#server.tokens.get(this.#network.cookie ?? '')
     this.#server.connections.add(this.#peer)
     this.onopen?.()
   }
@@ -199,7 +212,10 @@ export class SimSocket {
 
   send(text: string): void {
     if (!this.isOpen && !this.#closed) throw new Error('InvalidStateError: not open yet')
-    const { weather } = this.#network
+    const { weather, sent, swallows } = this.#network
+    const frame = JSON.parse(text)
+    sent.push(frame)
+    if (swallows?.(frame)) return
     if (this.deaf || this.#closed || this.#network.chance(weather.drop)) return
     this.#lastOut = Math.max(this.#lastOut, this.#clock.now() + this.#network.latency())
     const times = this.#network.chance(weather.repeat) ? 2 : 1
