@@ -50,7 +50,7 @@ const kinds: Kind[] = [
   {
     name: 'nginx',
     file: 'deploy/nginx.conf',
-    program: await findOrInstall({ program: 'nginx', debianPackage: 'nginx-light' }),
+    program: await findOrInstall({ program: 'nginx', debianPackage: 'nginx' }),
     localized: (text, address, folder) =>
       text
         .replace('listen 8080;', `listen ${address};`)

@@ -77,6 +77,19 @@ test('a hundred wrong passwords: 30 are tried, the others are 429 with Retry-Aft
   }
 })
 
+test('sign-ins are counted by what became of them', async () => {
+  const counting = await ServerProcess.start({ rateLimits: 'on', failuresPerNameMax: 2 })
+  try {
+    const { name } = await signUp(counting.url)
+    for (let i = 0; i < 5; i++) await signInAt(counting.url, name, 'not the password')
+    const metrics = await (await fetch(`${counting.url}/metrics`)).text()
+    for (const [outcome, count] of Object.entries({ accepted: 1, wrong: 2, throttled: 3 }))
+      expect(metrics).toContain(`parley_sign_ins_total{outcome="${outcome}"} ${count}\n`)
+  } finally {
+    await counting.stopAndForget()
+  }
+})
+
 test('no password, token or text is ever logged', async () => {
   const talkative = await ServerProcess.start({ logLevel: 'trace' })
   try {
