@@ -1,5 +1,6 @@
 /** Puts the parts together, and takes them apart again in the right order. */
 import { asyncApi } from './api/asyncapi.ts'
+import { cookieName } from './api/auth.ts'
 import { Connections } from './api/connections.ts'
 import { docsPage } from './api/docs.ts'
 import { createHttpHandler } from './api/http.ts'
@@ -76,7 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       page,
       checkReady: () => checkReady(store, bus, draining.now),
       metrics: () => readMetrics(metrics, chat, responder),
-      ...lazyDocuments(() => all, socketOperations),
+      ...lazyDocuments(() => all, socketOperations, config),
     }),
   ]
 
@@ -152,9 +153,10 @@ function createBus(config: Config, store: Store, log: Log, metrics: Metrics): Bu
 function lazyDocuments(
   all: () => readonly Operation[],
   socketOperations: SocketOperations,
+  config: Config,
 ): Pick<Service, 'openapi' | 'asyncapi' | 'docsPage'> {
   return {
-    openapi: once(() => JSON.stringify(openApi(all(), version))),
+    openapi: once(() => JSON.stringify(openApi(all(), version, cookieName(config)))),
     asyncapi: once(() => JSON.stringify(asyncApi(socketOperations, version))),
     docsPage: once(() => docsPage(all(), socketOperations)),
   }

@@ -94,7 +94,7 @@ async function openSocket(
   peer: Peer,
   wantsSocket: boolean,
 ): Promise<undefined> {
-  const known = findCredentials(headers) !== undefined
+  const known = findCredentials(headers, options.config) !== undefined
   const viewer = known ? await authenticate(options, headers, origin, peer) : undefined
   if (!wantsSocket)
     throw problem('upgrade_required', { headers: { Upgrade: 'websocket', Connection: 'Upgrade' } })
@@ -114,7 +114,7 @@ function authenticate(
   origin: string,
   peer: Peer,
 ): Viewer | Promise<Viewer> {
-  const credentials = findCredentials(headers)
+  const credentials = findCredentials(headers, options.config)
   if (credentials?.fromCookie) {
     const required = headers.get('upgrade') !== null
     checkOrigin(headers, origin, { required })
