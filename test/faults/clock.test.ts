@@ -114,3 +114,25 @@ function expectOrdered(log: Message[]): void {
   const times = log.map(({ at }) => at)
   expect(times).toEqual([...times].sort())
 }
+
+test.skipIf(!shim)(
+  'a session lasts its time from its last use, though the clock is set back',
+  async () => {
+    const ttlMs = 2 * HOUR_S * 1_000
+    shim!.set(0)
+    const server = await shim!.start({ sessionTtlMs: ttlMs })
+    try {
+      const ada = await signUp(server.url)
+      shim!.set(-HOUR_S)
+      expect((await ada.fetch('/me')).status).toBe(200)
+      const [session] = await until(async () => {
+        const all = await ada.get<{ expiresAt: string; lastUsedAt: string }[]>('/sessions')
+        return Date.parse(all[0]!.lastUsedAt) < Date.now() - 60_000 && all
+      }, 'its use is noted, by the clock as it is now')
+      const leftMs = Date.parse(session!.expiresAt) - (Date.now() - HOUR_S * 1_000)
+      expect(leftMs).toBeWithin(ttlMs - 60_000, ttlMs + 60_000)
+    } finally {
+      await server.stopAndForget()
+    }
+  },
+)
