@@ -190,6 +190,11 @@ export class RawWebSocket {
       handshake(path, { Host: host, Authorization: `Bearer ${token}`, ...headers }),
     )
     if (response?.status !== 101) throw new Error(`${response?.status} instead of 101`)
+    return RawWebSocket.over(connection)
+  }
+
+  /** What a connection has become whose handshake was answered with 101. */
+  static over(connection: RawConnection): RawWebSocket {
     return new RawWebSocket(connection)
   }
 

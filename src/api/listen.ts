@@ -84,7 +84,9 @@ export function listen(options: ListenOptions): Listener {
         // Synchronous: async handlers run side by side (trap 3).
         message: ({ data }, message) =>
           data.connection!.received(typeof message === 'string' ? message : undefined),
-        pong: ({ data }) => data.connection!.ponged(),
+        // Bun answers pings by itself; we only count them.
+        ping: ({ data }) => data.connection!.controlled(),
+        pong: ({ data }) => data.connection!.controlled(),
         drain: ({ data }) => data.connection!.writable(),
         close: ({ data }) => data.connection!.closed(),
       },

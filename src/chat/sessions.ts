@@ -123,7 +123,8 @@ export class Sessions {
     const { session } = viewer
     const now = clock.now()
     if (session.expiresAt <= now || this.#ended.has(session.id)) return false
-    if (now - session.usedAt >= ttlMs * TOUCH_PART) {
+    // A use that is still to come was noted before the clock was set back.
+    if (now - session.usedAt >= ttlMs * TOUCH_PART || now < session.usedAt) {
       session.usedAt = now
       session.expiresAt = now + ttlMs
       store.touchSession(session.id, now, session.expiresAt).catch((error) => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { type Person, ServerProcess, signIn, signUp, until, within } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
-import { handshake, rawRequest } from '../raw.ts'
+import { handshake, OPCODE, RawWebSocket, rawRequest, text } from '../raw.ts'
 import { problemIn, refusal } from './codes.ts'
 
 describe('connections of one user', () => {
@@ -194,6 +194,28 @@ describe('rates', () => {
       expect((await within(socket.closed, 'it is closed')).code).toBe(1008)
       // The budget is the connection's.
       expect((await (await Socket.of(ada)).ask('ping')).ok).toEqual({})
+    } finally {
+      await server.stopAndForget()
+    }
+  })
+
+  test.each([
+    ['pings', OPCODE.ping],
+    ['pongs', OPCODE.pong],
+  ])('%s are frames, too: the burst passes, one more closes with 1008', async (_, opcode) => {
+    const settings = { rateLimits: 'on', framesBurstMax: 20, framesPerMinuteMax: 1 }
+    const server = await ServerProcess.start(settings)
+    try {
+      const ada = await signUp(server.url)
+      const socket = await RawWebSocket.open(server.url, ada.token)
+      const one = { opcode, payload: Buffer.from('x') }
+      socket.send(...Array.from({ length: 19 }, () => one), text('{"id":1,"op":"ping"}'))
+      for (let i = 0; i < (opcode === OPCODE.ping ? 19 : 0); i++)
+        expect(await socket.next()).toMatchObject({ opcode: OPCODE.pong })
+      expect((await socket.next())!.payload.toString()).toBe('{"re":1,"ok":{}}')
+      socket.send(one)
+      expect(await socket.closeCode()).toBe(1008)
+      socket.connection.cut()
     } finally {
       await server.stopAndForget()
     }

@@ -9,6 +9,7 @@ import { encodeFrame, OPCODE, type RawFrame } from '../raw.ts'
 const MESSAGE_BYTES_MAX = 65_536
 
 const ping = fc.nat(1_000_000).map((id) => `{"id":${id},"op":"ping"}`)
+const oddId = fc.constantFrom('-1', '-0', '0.5', '1e3', '"1"', 'null', '[1]', '9007199254740992')
 const text = fc.oneof(
   { weight: 6, arbitrary: ping },
   { weight: 1, arbitrary: ping.map((one) => one.padEnd(126)) },
@@ -16,6 +17,7 @@ const text = fc.oneof(
   { weight: 1, arbitrary: ping.map((one) => one.padEnd(MESSAGE_BYTES_MAX + 1)) },
   { weight: 1, arbitrary: fc.json() },
   { weight: 1, arbitrary: fc.string({ unit: 'binary' }) },
+  { weight: 1, arbitrary: oddId.map((id) => `{"id":${id},"op":"ping"}`) },
 )
 const bytes = fc.oneof(
   { weight: 4, arbitrary: text.map((one) => Buffer.from(one)) },
