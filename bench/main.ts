@@ -4,6 +4,7 @@
  *   --quick         short runs, once each: figures to look at rather than to publish
  *   --runs N        how often each load is measured; the median counts (3; quick: 1)
  *   --peers a,b     which peers are measured beside it: all, none, or some of them
+ *   --postgres URL  *ledger* only: its posts, on this PostgreSQL instead of SQLite
  *   --json FILE     writes the record of the run, too
  *   --html FILE     writes a report with plots
  *   --profile DIR   leaves CPU profiles of the servers and of the generator (which slows them down)
@@ -34,6 +35,7 @@ interface Options {
   quick: boolean
   runs: number
   peers: ReturnType<typeof findPeers>
+  postgresUrl: string | undefined
   json: string | undefined
   html: string | undefined
   profile: string | undefined
@@ -46,18 +48,21 @@ function readOptions(): Options {
       quick: { type: 'boolean', default: false },
       runs: { type: 'string' },
       peers: { type: 'string', default: 'all' },
+      postgres: { type: 'string' },
       json: { type: 'string' },
       html: { type: 'string' },
       profile: { type: 'string' },
     },
   })
-  const { quick, peers, json, html, profile } = values
+  const { quick, peers, postgres: postgresUrl, json, html, profile } = values
   const runs = Number(values.runs ?? (quick ? RUNS.quick : RUNS.full))
   if (!(Number.isInteger(runs) && runs >= 1 && runs <= RUNS_MAX))
     throw new Error(`--runs must be a whole number from 1 to ${RUNS_MAX}.`)
   const names = peers === 'all' ? undefined : peers === 'none' ? [] : peers.split(',')
   const scenarios = findScenarios(positionals)
-  return { scenarios, quick, runs, peers: findPeers(names), json, html, profile }
+  if (postgresUrl !== undefined && scenarios.some(({ name }) => name !== 'ledger'))
+    throw new Error('With --postgres only the scenario ledger can be measured.')
+  return { scenarios, quick, runs, peers: findPeers(names), postgresUrl, json, html, profile }
 }
 
 async function startAgainPinned(): Promise<number> {
@@ -82,21 +87,29 @@ function readCores(variable: string): Cores | undefined {
 async function run(options: Options, cores: Cores | undefined): Promise<number> {
   // An exit, unlike a signal's default, lets the server be ended and its data removed.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
-  const { quick, runs, peers, profile } = options
+  const { quick, runs, peers, profile, postgresUrl } = options
   const record: RunRecord = {
-    command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+    command: ['npm run bench --', ...process.argv.slice(2).map(withoutPassword)].join(' '),
     startedAt: new Date().toISOString(),
     machine: describeMachine(cores, tmpdir()),
     measured: [],
     missing: peers.missing,
   }
   const progress = new Progress()
-  const context = { quick, runs, cores, progress, profileFolder: profile, peers: peers.found }
+  const context: BenchContext = {
+    ...{ quick, runs, cores, progress, postgresUrl },
+    ...{ profileFolder: profile, peers: peers.found },
+  }
   for (const scenario of options.scenarios)
     record.measured.push(...(await measure(scenario, context)))
   console.log(report(record))
   write(options, record)
   return record.measured.some(({ faults = [] }) => faults.length > 0) ? 1 : 0
+}
+
+/** For the record: an address may hold a password. */
+function withoutPassword(argument: string): string {
+  return argument.replace(/:\/\/[^@/]*@/, '://…@')
 }
 
 /** A scenario that could not be measured leaves a row that says so, and the others go on. */

@@ -11,6 +11,8 @@ interface Setting<T> {
   about: string
   /** Reads the text, or throws an Error that completes the sentence "PORT=abc is …". */
   parse: (text: string) => T
+  /** It may hold a password, and is never shown. */
+  isSecret?: true
 }
 
 const MINUTE_MS = 60_000
@@ -58,14 +60,36 @@ function origin(value: string): string {
   return url.origin
 }
 
+/** The address of a service, with a user and a password if need be. None by default. */
+function address(schemes: readonly string[], about: string): Setting<string> {
+  return {
+    default: '',
+    about,
+    isSecret: true,
+    parse(given) {
+      const url = URL.canParse(given) ? new URL(given) : undefined
+      if (url !== undefined && url.hostname !== '' && schemes.includes(url.protocol)) return given
+      throw new Error(`not an address that begins with ${schemes.join('// or ')}//`)
+    },
+  }
+}
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 export const settings = {
   host: text('127.0.0.1', 'Address to listen on.'),
   port: integer(8080, 0, 65_535, 'Port to listen on; 0 takes a free one and prints it.'),
   dataDir: text('./data', "The embedded database's folder."),
-  databaseUrl: text('', 'Reserved for `postgres://…`; this version keeps its data in SQLite.'),
-  natsUrl: text('', 'Reserved for `nats://…`; one process needs no bus.'),
+  databaseUrl: address(
+    ['postgres:', 'postgresql:'],
+    '`postgres://user:password@host:port/database`; without it, SQLite in `DATA_DIR`.',
+  ),
+  databaseConnectionsMax: integer(10, 2, 1_000, 'Connections to PostgreSQL; one of them appends.'),
+  databaseTimeoutMs: integer(2_000, 100, 60_000, 'Longest wait for PostgreSQL; past it 503.'),
+  natsUrl: address(
+    ['nats:', 'tls:'],
+    '`nats://user:password@host:port`: joins the nodes that share a PostgreSQL.',
+  ),
   publicUrl: {
     default: '',
     about: 'The origin people use, for absolute links and the `Origin` check; else the request’s.',
@@ -203,6 +227,13 @@ export const settings = {
     1_000,
     'Longest time from one round of writing to the next, under load, unless writing takes longer.',
   ),
+  headCheckMs: integer(
+    2_000,
+    50,
+    60_000,
+    'With `DATABASE_URL`: how often the database is asked for what other nodes did and the bus ' +
+      'did not tell.',
+  ),
   drainTimeoutMs: integer(8_000, 100, 60_000, 'Time to finish what was begun, on SIGTERM.'),
 } satisfies Record<string, Setting<unknown>>
 
@@ -235,7 +266,7 @@ export function readConfig(environment: Record<string, string | undefined> = pro
     try {
       given[name] = setting.parse(value)
     } catch (error) {
-      const shown = JSON.stringify(value.slice(0, 100))
+      const shown = setting.isSecret ? '…' : JSON.stringify(value.slice(0, 100))
       wrong.push(`${variable}=${shown} is ${(error as Error).message}.`)
     }
   }
@@ -247,14 +278,10 @@ export function readConfig(environment: Record<string, string | undefined> = pro
 
 function contradictions(config: Config): string[] {
   const wrong: string[] = []
-  if (config.databaseUrl !== '')
+  if (config.natsUrl !== '' && config.databaseUrl === '')
     wrong.push(
-      'DATABASE_URL is set, but this version of Parley keeps its data in SQLite only: unset it, ' +
-        'and choose the folder with DATA_DIR.',
-    )
-  if (config.natsUrl !== '')
-    wrong.push(
-      'NATS_URL joins several nodes, and nodes cannot share an SQLite database: unset NATS_URL.',
+      'NATS_URL joins several nodes, and nodes cannot share an SQLite database: set DATABASE_URL ' +
+        'to a PostgreSQL that they share, or unset NATS_URL.',
     )
   if (config.pageDefault > config.pageMax)
     wrong.push('PAGE_DEFAULT is larger than PAGE_MAX: make it at most as large.')

@@ -17,12 +17,14 @@ import type { PageSource } from './api/page-source.ts'
 import { Responder } from './api/respond.ts'
 import { Router } from './api/router.ts'
 import { requestSchemas } from './api/schema.ts'
-import { createServiceOperations, notReady, type Service } from './api/service.ts'
+import { createServiceOperations, notReady, type Readiness, type Service } from './api/service.ts'
 import { type Chat, createChat } from './chat/chat.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { problem } from './errors.ts'
+import type { Bus } from './live/bus.ts'
 import { createLocalBus } from './live/bus-local.ts'
+import { createNatsBus } from './live/bus-nats.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openStore } from './store/open.ts'
@@ -55,7 +57,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const metrics = createMetrics()
   const clock = systemClock
   const store = await openStore(config, { onFatal })
-  const bus = createLocalBus()
+  const bus = createBus(config, store, log, metrics)
   const chat = createChat({ config, store, bus, clock, log, metrics })
   const limits = new Limits(config, clock, metrics)
   const connections = new Connections(config, clock, chat.sessions, metrics)
@@ -72,22 +74,23 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...operations,
     ...createServiceOperations({
       page,
-      checkReady: () => checkReady(store, draining.now),
+      checkReady: () => checkReady(store, bus, draining.now),
       metrics: () => readMetrics(metrics, chat, responder),
       ...lazyDocuments(() => all, socketOperations),
     }),
   ]
 
-  const listener = await listenOrClose(store, {
-    config,
-    handle: createHttpHandler({ ...api, router: new Router(all), responder }),
-    sockets: { ...api, operations: socketOperations, responder, clock, metrics },
-    responder,
-  })
+  const listener = await listenOrClose(
+    { store, bus },
+    {
+      config,
+      handle: createHttpHandler({ ...api, router: new Router(all), responder }),
+      sockets: { ...api, operations: socketOperations, responder, clock, metrics },
+      responder,
+    },
+  )
   connections.start()
-  const stopTimers = startTimers(metrics, () => {
-    chat.sessions.deleteExpired().catch((error) => log.warn({ err: error }, 'expired sessions'))
-  })
+  const stopTimers = startTimers(chat, metrics, log)
   return {
     url: listener.url,
     async stop() {
@@ -97,11 +100,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       page.close()
       // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
       const hashed = chat.passwords.close()
+      const rechecked = stopTimers()
       await drained(listener, connections, config.drainTimeoutMs)
       connections.stop()
-      stopTimers()
       await listener.stop()
-      await hashed
+      await Promise.all([hashed, rechecked])
       await chat.recorder.settled()
       await bus.stop()
       await store.close()
@@ -110,13 +113,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 /** An address that cannot be had must not leave the store open. */
-async function listenOrClose(store: Store, options: ListenOptions): Promise<Listener> {
+async function listenOrClose(
+  { store, bus }: { store: Store; bus: Bus },
+  options: ListenOptions,
+): Promise<Listener> {
   try {
     return listen(options)
   } catch (error) {
+    await bus.stop()
     await store.close()
     throw error
   }
+}
+
+function createBus(config: Config, store: Store, log: Log, metrics: Metrics): Bus {
+  const { natsUrl } = config
+  return natsUrl === ''
+    ? createLocalBus()
+    : createNatsBus({ url: natsUrl, cluster: store.epoch, log, metrics })
 }
 
 /** The documents, each made when it is first asked for: they describe their own paths, too. */
@@ -136,11 +150,13 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= make())
 }
 
-async function checkReady(store: Store, draining: boolean): Promise<void> {
+/** Without the bus requests are served, and other nodes' news comes later. */
+async function checkReady(store: Store, bus: Bus, draining: boolean): Promise<Readiness> {
   if (draining) throw problem('restarting', { retryAfterS: 1 })
   await store.check().catch((error) => {
     throw notReady(error)
   })
+  return bus.connected ? 'ready' : 'degraded'
 }
 
 /** Waits, not for ever, until nobody is connected and nothing is under way. */
@@ -155,17 +171,21 @@ async function drained(listener: Listener, connections: Connections, timeoutMs: 
   }
 }
 
-function startTimers(metrics: Metrics, deleteExpired: () => void): () => void {
+function startTimers(chat: Chat, metrics: Metrics, log: Log): () => Promise<void> {
   let due = performance.now() + LAG_PROBE_MS
   const lag = setInterval(() => {
     const now = performance.now()
     metrics.loopLag.set(Math.max(0, now - due) / 1_000)
     due = now + LAG_PROBE_MS
   }, LAG_PROBE_MS)
-  const expired = setInterval(deleteExpired, EXPIRED_SESSIONS_MS)
+  const expired = setInterval(() => {
+    chat.sessions.deleteExpired().catch((error) => log.warn({ err: error }, 'expired sessions'))
+  }, EXPIRED_SESSIONS_MS)
+  chat.recheck.start()
   return () => {
     clearInterval(lag)
     clearInterval(expired)
+    return chat.recheck.stop()
   }
 }
 

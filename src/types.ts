@@ -39,6 +39,8 @@ export interface Session {
   expiresAt: number
 }
 
+export type SessionExpiry = Pick<Session, 'id' | 'expiresAt'>
+
 export interface Room {
   id: Id
   name: string

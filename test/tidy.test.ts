@@ -84,8 +84,8 @@ const FENCES: { what: RegExp; allowed: RegExp; instead: string }[] = [
     instead: 'make it a setting in config.ts',
   },
   {
-    what: /from '.*\/(sqlite(-\w+)?|migrations\/\w+|bus-\w+)\.ts'/,
-    allowed: /^src\/(server|commands\/(backup|verify)|store\/(open|sqlite[\w-]*))\.ts$/,
+    what: /from '.*\/((sqlite|postgres)(-\w+)?|migrations\/\w+|bus-\w+)\.ts'/,
+    allowed: /^src\/(server|commands\/(backup|verify)|store\/(open|(sqlite|postgres)[\w-]*))\.ts$/,
     instead: 'use the contract; a backend is imported only where it is chosen',
   },
   {

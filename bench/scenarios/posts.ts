@@ -1,4 +1,5 @@
 /** The first half of *ledger*: durable posts, each acknowledgement checked. */
+import { FreshDatabase } from '../fresh-database.ts'
 import type { PostsJob, PostsResult } from '../generator/jobs/posts.ts'
 import { createRooms, readHeads, signUpUsers } from '../people.ts'
 import type { Goal, Measured } from '../record.ts'
@@ -37,7 +38,8 @@ const OPEN_P99_MS_MAX = 20
 const SLOW = { syncMs: 5, percentMin: 90 }
 
 export async function measurePosts(context: BenchContext): Promise<Measured[]> {
-  const disk = SlowDisk.build()
+  // It slows the server's own disk down, which is not PostgreSQL's.
+  const disk = context.postgresUrl === undefined ? SlowDisk.build() : 'PostgreSQL keeps the data'
   const loads = [PATIENT, PIPELINED, OPEN]
   if (disk instanceof SlowDisk)
     loads.push(...SLOW_SYNCS_MS.map((syncMs) => ({ ...PIPELINED, syncMs })))
@@ -46,7 +48,10 @@ export async function measurePosts(context: BenchContext): Promise<Measured[]> {
   for (const load of loads) {
     const env = load.syncMs && disk instanceof SlowDisk ? disk.env(load.syncMs) : {}
     const runs: Measured[] = []
-    for (let run = 0; run < context.runs; run++) runs.push(await measureOnce(load, env, context))
+    for (let run = 0; run < context.runs; run++)
+      runs.push(
+        await withDatabase(context, (more) => measureOnce(load, { ...env, ...more }, context)),
+      )
     const row = medianRate(runs)
     if (load === PIPELINED) pipelinedPerSecond = row.perSecond!
     rows.push({ ...row, goals: goalsOf(load, row, pipelinedPerSecond) })
@@ -54,6 +59,16 @@ export async function measurePosts(context: BenchContext): Promise<Measured[]> {
   if (disk instanceof SlowDisk) disk.remove()
   else rows[1]!.notes = [`with slower syncs it was not measured: ${disk}`]
   return rows
+}
+
+/** Gives the settings for a database of its own, if it is not to be the embedded one. */
+async function withDatabase<T>(
+  { postgresUrl }: BenchContext,
+  work: (env: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  if (postgresUrl === undefined) return work({})
+  const database = await FreshDatabase.create(postgresUrl)
+  return work({ DATABASE_URL: database.url }).finally(() => database.drop())
 }
 
 async function measureOnce(

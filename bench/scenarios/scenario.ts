@@ -18,6 +18,8 @@ export interface BenchContext {
   runs: number
   cores: Cores | undefined
   progress: Progress
+  /** Where the data are kept instead of in SQLite. */
+  postgresUrl?: string | undefined
   /** Where Bun is to leave CPU profiles, on request. */
   profileFolder?: string | undefined
   /** Those that are wanted and on this machine. */

@@ -64,10 +64,9 @@ export class Connections {
     this.#metrics = metrics
     const { connectsPerSecondMax, connectsBurstMax } = config
     this.#admission = new Budget(connectsBurstMax, 60 * connectsPerSecondMax, clock)
-    sessions.onEnded((id) => {
-      const found = this.#bySession.get(id)
-      const all = found instanceof Set ? [...found] : found === undefined ? [] : [found]
-      for (const connection of all) connection.end('signed_out')
+    sessions.heldBy({
+      ended: (id) => this.#endSession(id),
+      held: () => this.#bySession.keys(),
     })
   }
 
@@ -144,6 +143,12 @@ export class Connections {
     const count = (this.#byUser.get(user.id) ?? 1) - 1
     if (count === 0) this.#byUser.delete(user.id)
     else this.#byUser.set(user.id, count)
+  }
+
+  #endSession(id: Id): void {
+    const found = this.#bySession.get(id)
+    const all = found instanceof Set ? [...found] : found === undefined ? [] : [found]
+    for (const connection of all) connection.end('signed_out')
   }
 
   endAll(cause: EndCause): void {

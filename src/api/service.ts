@@ -4,13 +4,16 @@ import { problem } from '../errors.ts'
 import { type Operation, type Reply, request } from './operation.ts'
 import { createPageOperations, type PageServer } from './page.ts'
 
+/** `degraded`: requests are served, but other nodes' news comes late. */
+export type Readiness = 'ready' | 'degraded'
+
 export interface Service {
   readonly page: PageServer
   /**
    * Resolves if the store answers and nobody is stopping us; else rejects with the reason, as a
    * `Problem`.
    */
-  checkReady(): Promise<void>
+  checkReady(): Promise<Readiness>
   /** In Prometheus' text format. */
   metrics(): Promise<string>
   openapi(): string
@@ -42,10 +45,7 @@ export function createServiceOperations(service: Service): Operation[] {
       'isReady',
       '/readyz',
       'Whether requests are served; on a full disk they are, though posts are refused.',
-      async () => {
-        await service.checkReady()
-        return json('{"status":"ready"}')
-      },
+      async () => json(`{"status":"${await service.checkReady()}"}`),
     ),
     open('readMetrics', '/metrics', 'Figures for Prometheus.', async () =>
       typed('text/plain; version=0.0.4; charset=utf-8', await service.metrics()),

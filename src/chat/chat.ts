@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Bus } from '../live/bus.ts'
+import { HeadCheck } from '../live/head-check.ts'
 import { Hub } from '../live/hub.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
@@ -9,10 +10,16 @@ import type { Store } from '../store/store.ts'
 import { Access } from './access.ts'
 import { Messages } from './messages.ts'
 import { Passwords } from './passwords.ts'
+import { Recheck } from './recheck.ts'
 import { Recorder } from './record.ts'
 import { Rooms } from './rooms.ts'
 import { Sessions } from './sessions.ts'
 import { Users } from './users.ts'
+
+/** A session in memory is good for so many head checks. */
+const TRUSTED_CHECKS = 2
+/** Longer than a ring usually travels, and short beside what people notice. */
+const HOLE_WAIT_MS = 5
 
 export interface Chat {
   /** The store's epoch, which cursors belong to. */
@@ -26,6 +33,8 @@ export interface Chat {
   readonly messages: Messages
   readonly recorder: Recorder
   readonly hub: Hub
+  /** To be started with the server, and stopped. */
+  readonly recheck: Recheck
 }
 
 export interface ChatOptions {
@@ -37,21 +46,10 @@ export interface ChatOptions {
   metrics: Metrics
 }
 
-export function createChat({ config, store, bus, clock, log, metrics }: ChatOptions): Chat {
-  const hub = new Hub({
-    store,
-    bus,
-    clock,
-    log,
-    metrics,
-    tail: {
-      eventsMax: config.tailEventsMax,
-      bytesMax: config.tailBytesMax,
-      totalBytesMax: config.tailsBytesMax,
-    },
-    idleMax: config.idleTimelinesMax,
-    tickMsMax: config.tickMsMax,
-  })
+export function createChat(options: ChatOptions): Chat {
+  const { config, store, bus, clock, log, metrics } = options
+  const isShared = config.databaseUrl !== '' || config.natsUrl !== ''
+  const hub = createHub(options)
   const recorder = new Recorder({
     store,
     bus,
@@ -82,13 +80,34 @@ export function createChat({ config, store, bus, clock, log, metrics }: ChatOpti
     ttlMs: config.sessionTtlMs,
     cachedMax: config.sessionsCachedMax,
     perUserMax: config.sessionsPerUserMax,
+    trustedMs: isShared ? TRUSTED_CHECKS * config.headCheckMs : Number.POSITIVE_INFINITY,
   })
   const messages = new Messages({ store, hub, recorder, clock, textBytesMax: config.textBytesMax })
+  const headCheck = new HeadCheck({ hub, store, metrics })
+  const recheck = new Recheck({
+    ...{ bus, log, everyMs: isShared ? config.headCheckMs : 0 },
+    checks: [(all) => headCheck.run(all), () => sessions.check()],
+  })
   bus.listen({
     events: (events) => hub.events(events),
     revoked: (ids) => sessions.revoked(ids),
+    joined: () => recheck.now(),
   })
   const access = new Access(rooms, users)
   const { epoch } = store
-  return { epoch, users, passwords, sessions, rooms, access, messages, recorder, hub }
+  return { epoch, users, passwords, sessions, rooms, access, messages, recorder, hub, recheck }
+}
+
+function createHub({ config, ...parts }: ChatOptions): Hub {
+  return new Hub({
+    ...parts,
+    tail: {
+      eventsMax: config.tailEventsMax,
+      bytesMax: config.tailBytesMax,
+      totalBytesMax: config.tailsBytesMax,
+    },
+    idleMax: config.idleTimelinesMax,
+    tickMsMax: config.tickMsMax,
+    holeWaitMs: HOLE_WAIT_MS,
+  })
 }

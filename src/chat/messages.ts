@@ -110,11 +110,13 @@ export class Messages {
     const { after, epoch = store.epoch } = cursor
     if (epoch !== store.epoch)
       return { events: [], first: undefined, last: undefined, recovered: false }
-    const { firstSeq, events } = await this.#read(place, cursor, limit)
+    let { firstSeq, events } = await this.#read(place, cursor, limit)
     let recovered = true
     if (events.length === 0 && after !== undefined && after > 0) {
       const [head = 0] = await store.heads([place.timeline])
       recovered = after <= head
+      // Another node has recorded what this one has not heard of yet.
+      if (after < head) ({ firstSeq, events } = await this.#stored(place, { after, limit }))
     }
     if (events.length === 0) return { events, first: undefined, last: undefined, recovered }
     return { events, first: firstSeq, last: firstSeq + events.length - 1, recovered }
@@ -140,11 +142,13 @@ export class Messages {
   }
 
   /** From memory if somebody follows the place here and its tail has the page whole. */
-  #list({ timeline, label }: Place, range: Range): EncodedEvents | Promise<EncodedEvents> {
-    const { store, hub } = this.#options
-    const recent = hub.recent(timeline, range)
-    if (recent === undefined) return store.listEncoded(timeline, range, label)
-    return labelledEvents(recent, label)
+  #list(place: Place, range: Range): EncodedEvents | Promise<EncodedEvents> {
+    const recent = this.#options.hub.recent(place.timeline, range)
+    return recent === undefined ? this.#stored(place, range) : labelledEvents(recent, place.label)
+  }
+
+  #stored({ timeline, label }: Place, range: Range): Promise<EncodedEvents> {
+    return this.#options.store.listEncoded(timeline, range, label)
   }
 
   /** What most people ask for; whoever comes next has it from memory. */
@@ -154,9 +158,12 @@ export class Messages {
 
   /** One message as JSON. Throws `no_such_message`. */
   async get(place: Place, seq: Seq): Promise<string> {
-    const { firstSeq, events } = await this.#list(place, { after: seq - 1, limit: 1 })
-    if (firstSeq !== seq) throw problem('no_such_message')
-    return events[0]!
+    const range = { after: seq - 1, limit: 1 }
+    let page = await this.#list(place, range)
+    // Another node may have recorded it just now, and told the author where it stands.
+    if (page.firstSeq !== seq) page = await this.#stored(place, range)
+    if (page.firstSeq !== seq) throw problem('no_such_message')
+    return page.events[0]!
   }
 
   /** A feed of the place, not yet running. The caller ends it by `hub.unsubscribe`. */

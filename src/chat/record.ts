@@ -9,7 +9,7 @@
 import { type Clock, withDeadline } from '../clock.ts'
 import { type Problem, problem } from '../errors.ts'
 import type { Bus, LiveEvent } from '../live/bus.ts'
-import { liveEvent } from '../live/hub.ts'
+import { liveEvent } from '../live/live-event.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Appended, Store } from '../store/store.ts'

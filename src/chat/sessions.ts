@@ -9,7 +9,7 @@ import { problem } from '../errors.ts'
 import type { Bus } from '../live/bus.ts'
 import type { Log } from '../log.ts'
 import type { Store } from '../store/store.ts'
-import type { Id, Session, User } from '../types.ts'
+import type { Id, Session, SessionExpiry, User } from '../types.ts'
 import { newSessionId } from './ids.ts'
 import type { Users } from './users.ts'
 
@@ -23,17 +23,30 @@ const TOUCH_PART = 1 / 720
 const ENDED_REMEMBERED_MAX = 10_000
 const EXPIRED_DELETED_AT_ONCE = 1_000
 
+/** Sessions in one query. */
+const SESSIONS_AT_ONCE = 1_000
+
 /** What is kept in memory of a session; all else is in the store, for whoever lists their own. */
 export interface LiveSession {
   readonly id: Id
   usedAt: number
   expiresAt: number
+  /** When the store was last asked whether it lives, on the monotonic clock. */
+  askedAtMs: number
 }
 
 /** Someone signed in. One object per session and process. */
 export interface Viewer {
   readonly user: User
   readonly session: LiveSession
+}
+
+/** Whoever has connections of sessions open. */
+export interface SessionHolder {
+  /** Told when a session has ended, on this node or another. */
+  ended(session: Id): void
+  /** The sessions that have connections. */
+  held(): Iterable<Id>
 }
 
 export interface SessionsOptions {
@@ -45,6 +58,11 @@ export interface SessionsOptions {
   ttlMs: number
   cachedMax: number
   perUserMax: number
+  /**
+   * How long a session in memory is taken for alive without asking the store, in milliseconds:
+   * for ever where no other process can end it.
+   */
+  trustedMs: number
 }
 
 export class Sessions {
@@ -53,15 +71,14 @@ export class Sessions {
   readonly #byToken = new Map<string, Viewer>()
   readonly #tokenOf = new Map<Id, string>()
   readonly #ended = new Set<Id>()
-  #onEnded: (session: Id) => void = () => {}
+  #holder: SessionHolder = { ended() {}, held: () => [] }
 
   constructor(options: SessionsOptions) {
     this.#options = options
   }
 
-  /** Who is told when a session has ended, on this node or another. */
-  onEnded(listener: (session: Id) => void): void {
-    this.#onEnded = listener
+  heldBy(holder: SessionHolder): void {
+    this.#holder = holder
   }
 
   /** Throws `wrong_credentials`, `overloaded`. The token is not kept and cannot be shown again. */
@@ -85,16 +102,18 @@ export class Sessions {
     }
     const surplus = await store.createSession(session, perUserMax)
     if (surplus.length > 0) bus.revoke(surplus)
-    return { token, viewer: this.#remember(token, viewerOf(user, session)) }
+    const viewer = viewerOf(user, session, clock.monotonicMs())
+    return { token, viewer: this.#remember(token, viewer) }
   }
 
   /**
    * The viewer with this token, at once if in memory; undefined if it is not or no longer valid.
+   * Rejects if the store is needed and cannot be read.
    */
   authenticate(token: string): Viewer | undefined | Promise<Viewer | undefined> {
     if (!TOKEN.test(token)) return undefined
     const viewer = this.#byToken.get(token)
-    if (viewer === undefined) return this.#load(token)
+    if (viewer === undefined || this.#isOld(viewer)) return this.#load(token)
     return this.use(viewer) ? viewer : undefined
   }
 
@@ -145,8 +164,30 @@ export class Sessions {
         if (!oldest.done) this.#ended.delete(oldest.value)
       }
       this.#ended.add(id)
-      this.#onEnded(id)
+      this.#holder.ended(id)
     }
+  }
+
+  /**
+   * Asks the store which of the sessions with connections are over, and ends those: the bus may
+   * have lost the news. Rejects if the store cannot be read.
+   */
+  async check(): Promise<void> {
+    const ids = [...this.#holder.held()]
+    for (let i = 0; i < ids.length; i += SESSIONS_AT_ONCE)
+      await this.#checkSome(ids.slice(i, i + SESSIONS_AT_ONCE))
+  }
+
+  async #checkSome(ids: readonly Id[]): Promise<void> {
+    const { store, clock } = this.#options
+    const askedAtMs = clock.monotonicMs()
+    const live = await store.liveSessions(ids)
+    const kept = new Set(live.map(({ id }) => id))
+    for (const found of live) {
+      const viewer = this.#byToken.get(this.#tokenOf.get(found.id) ?? '')
+      if (viewer !== undefined) refresh(viewer, found, askedAtMs)
+    }
+    this.revoked(ids.filter((id) => !kept.has(id)))
   }
 
   /** Removes what has expired from the store, a bounded number at a time. */
@@ -156,13 +197,27 @@ export class Sessions {
   }
 
   async #load(token: string): Promise<Viewer | undefined> {
-    const { store, users } = this.#options
+    const { store, users, clock } = this.#options
+    const askedAtMs = clock.monotonicMs()
     const session = await store.findSession(digest(token))
-    const user = session && (await users.find(session.userId))
-    if (session === undefined || user === undefined) return undefined
-    const known = this.#byToken.get(token) ?? viewerOf(user, session)
-    if (!this.use(known)) return undefined
-    return this.#remember(token, known)
+    const known = this.#byToken.get(token)
+    if (session === undefined) {
+      if (known !== undefined) this.revoked([known.session.id])
+      return undefined
+    }
+    if (known !== undefined) {
+      refresh(known, session, askedAtMs)
+      return this.use(known) ? known : undefined
+    }
+    const user = await users.find(session.userId)
+    if (user === undefined) return undefined
+    const viewer = this.#byToken.get(token) ?? viewerOf(user, session, askedAtMs)
+    return this.use(viewer) ? this.#remember(token, viewer) : undefined
+  }
+
+  #isOld({ session }: Viewer): boolean {
+    const { clock, trustedMs } = this.#options
+    return clock.monotonicMs() - session.askedAtMs > trustedMs
   }
 
   #remember(token: string, viewer: Viewer): Viewer {
@@ -183,8 +238,14 @@ export class Sessions {
   }
 }
 
-function viewerOf(user: User, { id, usedAt, expiresAt }: Session): Viewer {
-  return { user, session: { id, usedAt, expiresAt } }
+function viewerOf(user: User, { id, usedAt, expiresAt }: Session, askedAtMs: number): Viewer {
+  return { user, session: { id, usedAt, expiresAt, askedAtMs } }
+}
+
+/** Another node may have prolonged it. */
+function refresh({ session }: Viewer, { expiresAt }: SessionExpiry, askedAtMs: number): void {
+  session.expiresAt = Math.max(session.expiresAt, expiresAt)
+  session.askedAtMs = askedAtMs
 }
 
 function digest(token: string): string {

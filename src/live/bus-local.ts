@@ -4,11 +4,12 @@ import type { Bus, BusListener } from './bus.ts'
 export function createLocalBus(): Bus {
   let listener: BusListener | undefined
   return {
+    connected: true,
     listen(given) {
       listener = given
     },
     // With one node there is no interest to spread: the hub drops what nobody here listens to.
-    open() {},
+    open: () => undefined,
     close() {},
     publish: (events) => listener?.events(events),
     revoke: (sessions) => listener?.revoked(sessions),

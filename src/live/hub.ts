@@ -5,13 +5,14 @@
  * timeline is told by a lane (`lane.ts`) or reads up to the head by a feed (`feed.ts`).
  */
 import type { Clock } from '../clock.ts'
-import { encodeEvent } from '../events.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Range, Store } from '../store/store.ts'
-import type { Seq, StoredEvent, TimelineId } from '../types.ts'
+import type { Seq, TimelineId } from '../types.ts'
 import type { Bus, LiveEvent } from './bus.ts'
 import type { Feed } from './feed.ts'
+import { Heads } from './heads.ts'
+import { Holes } from './holes.ts'
 import { Lane } from './lane.ts'
 import type { Reader } from './reader.ts'
 import { cut, type Slice } from './slice.ts'
@@ -31,8 +32,8 @@ const READ_SLICES_SHARED = 8
  */
 const SHARED_MS = 2_000
 const SHARED_SLICES_MAX = 2_000
-/** Wait before a hole that could not be read is tried again. */
-const REFILL_MS = 1_000
+/** Events that wait for a timeline's head to be known; past it only the last one waits. */
+export const EARLY_EVENTS_MAX = 1_000
 /** Timelines with more readers than this have a lane of their own. */
 const WIDE_READERS = 1_000
 
@@ -47,6 +48,8 @@ export interface HubOptions {
   idleMax: number
   /** The longest that events are gathered, in milliseconds. */
   tickMsMax: number
+  /** How late a ring may be before what it would have brought is read from the store. */
+  holeWaitMs: number
 }
 
 export class Hub {
@@ -58,6 +61,8 @@ export class Hub {
   readonly #narrow: Lane
   readonly #wide: Lane
   readonly #starts: Starts
+  readonly #heads: Heads
+  readonly #holes: Holes
   /** Timelines with slices to share, and how many these have been. */
   readonly #sharing = new Set<LiveTimeline>()
   #shared = 0
@@ -65,10 +70,11 @@ export class Hub {
   #trimming: Iterator<LiveTimeline> | undefined
 
   constructor(options: HubOptions) {
-    const { clock, metrics, tickMsMax } = options
+    const { clock, log, metrics, tickMsMax, holeWaitMs } = options
     this.#options = options
     this.#budget = new TailBudget(options.tail)
     this.#starts = new Starts(clock)
+    this.#heads = new Heads(options.store)
     const onRound = (tookMs: number, deliveries: number) => {
       metrics.deliveries.inc(deliveries)
       metrics.flushTime.observe(tookMs / 1_000)
@@ -76,6 +82,12 @@ export class Hub {
     const lane = { hub: this, clock, tickMsMax, onRound }
     this.#narrow = new Lane(lane)
     this.#wide = new Lane(lane)
+    this.#holes = new Holes({
+      ...{ log, metrics, waitMs: holeWaitMs },
+      isOpen: (timeline) => this.#timelines.get(timeline.id) === timeline,
+      read: (id, after) => this.#read(id, after),
+      push: (timeline, event) => this.#push(timeline, event),
+    })
   }
 
   get epoch(): string {
@@ -84,6 +96,11 @@ export class Hub {
 
   get size(): number {
     return this.#timelines.size
+  }
+
+  /** All that are open, those that nobody needs among them. */
+  get timelines(): Iterable<LiveTimeline> {
+    return this.#timelines.values()
   }
 
   /** True while a round of writing is under way that takes more than one turn. */
@@ -106,8 +123,7 @@ export class Hub {
     if (timeline === undefined) {
       timeline = new LiveTimeline(id, this.#budget)
       this.#timelines.set(id, timeline)
-      this.#options.bus.open(id)
-      timeline.opened = this.#readHead(timeline)
+      timeline.opened = this.#readHead(timeline, this.#options.bus.open(id))
     }
     timeline.users += 1
     if (timeline.users === 1) this.#idle.delete(timeline)
@@ -159,7 +175,8 @@ export class Hub {
   /** The head in the log, which this node may be about to hear of. Releases it if it rejects. */
   async storedHead(timeline: LiveTimeline): Promise<Seq> {
     try {
-      const [head = 0] = await this.#options.store.heads([timeline.id])
+      const head = await this.#heads.read(timeline.id)
+      this.heard(timeline, head)
       return Math.max(head, timeline.head)
     } catch (error) {
       this.release(timeline)
@@ -167,8 +184,9 @@ export class Hub {
     }
   }
 
-  async #readHead(timeline: LiveTimeline): Promise<void> {
-    const [head = 0] = await this.#options.store.heads([timeline.id])
+  async #readHead(timeline: LiveTimeline, heard: Promise<void> | undefined): Promise<void> {
+    if (heard !== undefined) await heard
+    const head = await this.#heads.read(timeline.id)
     timeline.head = head
     timeline.flushed = head
     const early = timeline.early ?? []
@@ -181,37 +199,25 @@ export class Hub {
     for (const event of events) {
       const timeline = this.#timelines.get(event.timeline)
       if (timeline === undefined) continue
-      if (timeline.early !== undefined) timeline.early.push(event)
-      else this.#accept(timeline, event)
+      if (timeline.early === undefined) this.#accept(timeline, event)
+      else {
+        // The last one tells how far the log goes; what was before it is then a hole like others.
+        if (timeline.early.length >= EARLY_EVENTS_MAX) timeline.early = []
+        timeline.early.push(event)
+      }
     }
   }
 
   #accept(timeline: LiveTimeline, event: LiveEvent): void {
     if (event.seq <= timeline.head) return
-    if (event.seq === timeline.head + 1) this.#push(timeline, event)
-    else void this.#fill(timeline, event.seq)
+    if (event.seq > timeline.head + 1) return this.#holes.add(timeline, event)
+    this.#push(timeline, event)
+    if (timeline.ahead !== undefined) this.#holes.followUp(timeline)
   }
 
-  /** Reads what is missing up to `seq`. However many ask, one reads. */
-  async #fill(timeline: LiveTimeline, seq: Seq): Promise<void> {
-    const alreadyReading = timeline.rumoured > 0
-    timeline.rumoured = Math.max(timeline.rumoured, seq)
-    if (alreadyReading) return
-    const isKept = () => this.#timelines.get(timeline.id) === timeline
-    while (isKept() && timeline.head < timeline.rumoured) {
-      try {
-        const missing = await this.#read(timeline.id, timeline.head)
-        for (const event of missing) if (event.seq > timeline.head) this.#push(timeline, event)
-        if (missing.length === 0) break
-      } catch (error) {
-        this.#options.log.warn(
-          { err: error, timeline: timeline.id },
-          'a hole could not be read yet',
-        )
-        await new Promise((resolve) => setTimeout(resolve, REFILL_MS))
-      }
-    }
-    timeline.rumoured = 0
+  /** The log goes up to `seq` at least; what is missing will be read. */
+  heard(timeline: LiveTimeline, seq: Seq): void {
+    if (timeline.early === undefined) this.#holes.heard(timeline, seq)
   }
 
   #push(timeline: LiveTimeline, event: LiveEvent): void {
@@ -231,6 +237,8 @@ export class Hub {
     const timeline = this.#timelines.get(id)
     if (timeline === undefined || timeline.early !== undefined) return undefined
     const { tail } = timeline
+    // Whoever has more than this node has heard of has it from the log.
+    if ('after' in range && range.after > timeline.head) return undefined
     return 'after' in range
       ? tail.after(range.after, range.limit)
       : tail.before(range.before, range.limit)
@@ -328,20 +336,4 @@ export class Hub {
     if (done) this.#trimming = undefined
     else value.tail.trim(value.flushed)
   }
-}
-
-export function liveEvent(event: StoredEvent): LiveEvent {
-  const { timeline, seq } = event
-  return { timeline, seq, json: inOnePiece(encodeEvent(event)) }
-}
-
-const BRACE = 0x7b
-
-/**
- * The same text. The runtime keeps what was concatenated as a tree of its parts, ten strings for an
- * event, and a tail would keep them all; to look at a character puts the text together.
- */
-function inOnePiece(json: string): string {
-  if (json.charCodeAt(0) !== BRACE) throw new Error('An event is an object.')
-  return json
 }

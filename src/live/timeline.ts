@@ -26,8 +26,12 @@ export class LiveTimeline {
   opened: Promise<void> | undefined
   /** What came over the bus before `head` was known; undefined from then on. */
   early: LiveEvent[] | undefined = []
-  /** The highest seq heard of, while a hole is being filled from the store; else 0. */
+  /** The highest seq heard of, while there is a hole before it; else 0. */
   rumoured: Seq = 0
+  /** Events past the hole, by their seq. */
+  ahead: Map<Seq, LiveEvent> | undefined
+  /** `head` when it was last looked at by the head check. */
+  headAtCheck: Seq = 0
   /** On a lane's list for the next round. */
   dirty = false
   /** When it last had a round, on the monotonic clock, in milliseconds. */

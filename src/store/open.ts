@@ -1,14 +1,24 @@
 /** Chooses the backend. The only place that knows more than one of them. */
 import type { Config } from '../config.ts'
+import { openPostgres } from './postgres.ts'
 import { openSqlite } from './sqlite.ts'
 import type { Store, StoreOptions } from './store.ts'
 
 export function openStore(config: Config, options: StoreOptions): Promise<Store> {
+  const queueMax = config.storeQueueMax
+  if (config.databaseUrl !== '')
+    return openPostgres({
+      url: config.databaseUrl,
+      connectionsMax: config.databaseConnectionsMax,
+      timeoutMs: config.databaseTimeoutMs,
+      startMs: config.storeTimeoutMs,
+      queueMax,
+    })
   return openSqlite({
     ...options,
     folder: config.dataDir,
     timeoutMs: config.storeTimeoutMs,
-    queueMax: config.storeQueueMax,
+    queueMax,
     readersMax: config.storeReadersMax,
   })
 }

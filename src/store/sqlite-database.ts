@@ -6,8 +6,18 @@ import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
-import type { Account, Id, NewEvent, Room, Session, StoredEvent, TimelineId } from '../types.ts'
+import type {
+  Account,
+  Id,
+  NewEvent,
+  Room,
+  Session,
+  SessionExpiry,
+  StoredEvent,
+  TimelineId,
+} from '../types.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
+import { afterPrefix } from './prefix.ts'
 import {
   type AppendRow,
   KEY_REUSED,
@@ -295,6 +305,11 @@ export class SqliteDatabase {
     return this.#one(sql, id, userId)
   }
 
+  liveSessions(ids: readonly Id[]): SessionExpiry[] {
+    const sql = 'SELECT id, expires_at AS expiresAt FROM sessions WHERE id = ?'
+    return ids.flatMap((id) => this.#one<SessionExpiry>(sql, id) ?? [])
+  }
+
   touchSession(id: Id, usedAt: number, expiresAt: number): void {
     this.#run('UPDATE sessions SET used_at = ?, expires_at = ? WHERE id = ?', usedAt, expiresAt, id)
   }
@@ -369,19 +384,6 @@ export class SqliteDatabase {
 const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
-
-/**
- * The first text after all that begin with `prefix`, in the order of UTF-8's bytes, which is that
- * of code points; undefined if there is none.
- */
-function afterPrefix(prefix: string): string | undefined {
-  const points = [...prefix]
-  while (points.at(-1) === '\u{10ffff}') points.pop()
-  const last = points.pop()?.codePointAt(0)
-  if (last === undefined) return undefined
-  // Surrogates are no code points of their own.
-  return points.join('') + String.fromCodePoint(last === 0xd7ff ? 0xe000 : last + 1)
-}
 
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {

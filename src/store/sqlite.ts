@@ -49,6 +49,7 @@ function storeOver(writer: SqliteThread, reader: SqliteReaders, epoch: string): 
     findSession: (tokenHash) => reader.find('findSession', tokenHash),
     listSessions: (...args) => reader.call('listSessions', ...args),
     deleteSession: (...args) => writer.find('deleteSession', ...args),
+    liveSessions: (ids) => reader.call('liveSessions', ids),
     touchSession: (...args) => writer.call('touchSession', ...args),
     deleteExpiredSessions: (...args) => writer.call('deleteExpiredSessions', ...args),
 

@@ -29,6 +29,7 @@ import type {
   RoomWithHead,
   Seq,
   Session,
+  SessionExpiry,
   StoredEvent,
   TimelineId,
   User,
@@ -104,6 +105,8 @@ export interface Store {
   listSessions(userId: Id, now: number, limit: number): Promise<Session[]>
   /** The session that was deleted, or undefined if this user has no such session. */
   deleteSession(id: Id, userId: Id): Promise<Session | undefined>
+  /** Those of these sessions that are kept, in any order: one that was deleted is left out. */
+  liveSessions(ids: readonly Id[]): Promise<SessionExpiry[]>
   /** Moves `usedAt` and `expiresAt` forward. A session that is gone stays gone. */
   touchSession(id: Id, usedAt: number, expiresAt: number): Promise<void>
   /** Deletes sessions that expired before `now`, at most `limit`; tells how many. */

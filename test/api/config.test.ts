@@ -131,8 +131,7 @@ describe('words and origins', () => {
 
 describe('contradictions', () => {
   test.each<[Record<string, string>, RegExp]>([
-    [{ DATABASE_URL: 'postgres://localhost/parley' }, /^DATABASE_URL .*: unset it/],
-    [{ NATS_URL: 'nats://localhost' }, /^NATS_URL .*SQLite.*unset NATS_URL\.$/],
+    [{ NATS_URL: 'nats://localhost' }, /^NATS_URL .*SQLite.*DATABASE_URL .*or unset NATS_URL\.$/],
     [{ PAGE_DEFAULT: '101', PAGE_MAX: '100' }, /^PAGE_DEFAULT is larger than PAGE_MAX/],
     [{ TEXT_BYTES_MAX: '65537' }, /^TEXT_BYTES_MAX must fit into BODY_BYTES_MAX and FRAME/],
     [{ FRAME_BYTES_MAX: '16383' }, /^TEXT_BYTES_MAX must fit/],
@@ -140,6 +139,15 @@ describe('contradictions', () => {
     const found = refusals(environment)
     expect(found).toHaveLength(1)
     expect(found[0]).toMatch(sentence)
+  })
+
+  test('a NATS is for nodes that share a PostgreSQL, which a node alone may use as well', () => {
+    const DATABASE_URL = 'postgres://localhost/parley'
+    expect(refusals({ DATABASE_URL })).toEqual([])
+    expect(refusals({ DATABASE_URL, NATS_URL: 'nats://localhost' })).toEqual([])
+    expect(refusals({ DATABASE_URL, NATS_URL: 'tls://me:s3cret@one,tls://two:4223' })).toEqual([])
+    const found = refusals({ DATABASE_URL, NATS_URL: 'http://me:s3cret@localhost' })
+    expect(found).toEqual(['NATS_URL=… is not an address that begins with nats:// or tls://.'])
   })
 
   test('their edge is accepted', () => {

@@ -79,3 +79,28 @@ test('a post by callback is the same event as one by promise, and as strictly ch
   expect(refused(' ')).toThrow(expect.objectContaining({ code: 'text_blank' }))
   expect(given).toHaveLength(3)
 })
+
+/** A node that has heard of the first `heard` of six events. */
+function nodeBehind(heard: number) {
+  const listEncoded = async (_: string, range: Range) => {
+    const { after, limit } = range as { after: number; limit: number }
+    return encoded(after + 1, Math.min(6, after + limit))
+  }
+  const store = { epoch: 'e', listEncoded, heads: async () => [6] }
+  const recent = (_: string, range: Range) => {
+    const { after, limit } = range as { after: number; limit: number }
+    const { firstSeq, events } = encoded(after + 1, Math.min(heard, after + limit))
+    return events.map((json, i) => ({ timeline: 'room', seq: firstSeq + i, json }))
+  }
+  return messagesOver({ store, hub: { recent } })
+}
+
+test('what another node has just recorded is found by its seq, and after a cursor', async () => {
+  expect(JSON.parse(await nodeBehind(5).get(PLACE, 6))).toEqual({ seq: 6 })
+  await expect(nodeBehind(5).get(PLACE, 7)).rejects.toMatchObject({ code: 'no_such_message' })
+  const page = await nodeBehind(4).list(PLACE, { after: 4 }, 10)
+  expect(page).toEqual({ events: encoded(5, 6).events, first: 5, last: 6, recovered: true })
+  const beyond = { events: [], first: undefined, last: undefined }
+  expect(await nodeBehind(6).list(PLACE, { after: 6 }, 10)).toEqual({ ...beyond, recovered: true })
+  expect(await nodeBehind(6).list(PLACE, { after: 7 }, 10)).toEqual({ ...beyond, recovered: false })
+})

@@ -28,6 +28,7 @@ class Node {
     bus.listen({
       events: (events) => void this.heard.push(...events),
       revoked: (sessions) => void this.revoked.push(...sessions),
+      joined: () => {},
     })
   }
 

@@ -79,6 +79,24 @@ export function testSessions(makeHome: MakeStoreHome): void {
       expect(await store.listSessions(ADA, 0, 10)).toEqual([])
     }))
 
+  test('of many sessions, those that are kept are found, with when they expire', () =>
+    withStore(makeHome, async (store) => {
+      const ids = firstSeqs(1_500).map((n) => `s${n}`)
+      expect(await store.liveSessions([])).toEqual([])
+      expect(await store.liveSessions(ids)).toEqual([])
+      for (const n of [1, 2, 3, 1_500]) await store.createSession(session(n), MANY)
+      await store.createSession(session(2_000, { userId: BOB }), MANY)
+      await store.deleteSession('s2', ADA)
+      await store.touchSession('s3', 500, 5_000)
+      const live = await store.liveSessions([...ids, 's2000', 'never was', "'; --"])
+      expect(live.sort((a, b) => a.expiresAt - b.expiresAt)).toEqual([
+        { id: 's1', expiresAt: 1_001 },
+        { id: 's1500', expiresAt: 2_500 },
+        { id: 's2000', expiresAt: 3_000 },
+        { id: 's3', expiresAt: 5_000 },
+      ])
+    }))
+
   test('using a session moves its times; one that is gone stays gone', () =>
     withStore(makeHome, async (store) => {
       await store.createSession(session(1), MANY)

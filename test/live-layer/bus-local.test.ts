@@ -17,6 +17,7 @@ test('whoever listens has heard it by the time `publish` returns', () => {
   bus.listen({
     events: (events) => heard.push(...events),
     revoked: (sessions) => revoked.push(...sessions),
+    joined: () => {},
   })
   const events = [1, 2, 3].map((seq) => ({ timeline: 'room', seq, json: `{"seq":${seq}}` }))
   bus.publish(events)

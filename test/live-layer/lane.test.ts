@@ -33,6 +33,7 @@ class Rooms {
       tail: { eventsMax: 1_000, bytesMax: 1 << 20, totalBytesMax: 1 << 20 },
       tickMsMax,
       idleMax: 0,
+      holeWaitMs: 0,
     })
   }
 

@@ -98,6 +98,7 @@ async function backfill(turns: Turns) {
     tail: { eventsMax: 10, bytesMax: 10_000, totalBytesMax: 10_000 },
     tickMsMax: 0,
     idleMax: 0,
+    holeWaitMs: 0,
   })
   const reader = new PausingReader(turns)
   for (let i = 0; i < FEEDS; i++)

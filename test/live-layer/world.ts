@@ -7,7 +7,8 @@ import { encodeEvent } from '../../src/events.ts'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
 import { Feed, type FeedStart } from '../../src/live/feed.ts'
 import type { Format } from '../../src/live/format.ts'
-import { Hub, liveEvent } from '../../src/live/hub.ts'
+import { Hub } from '../../src/live/hub.ts'
+import { liveEvent } from '../../src/live/live-event.ts'
 import { Reader } from '../../src/live/reader.ts'
 import type { Slice } from '../../src/live/slice.ts'
 import type { TailLimits } from '../../src/live/tail.ts'
@@ -35,6 +36,8 @@ export async function eventually(holds: () => boolean, what: string, turnsMax = 
 export class World {
   readonly log: StoredEvent[] = []
   readonly hub: Hub
+  readonly store: Store
+  readonly metrics = createMetrics()
   /** Turns a read takes; the answer is what was there when it began, or when it ended. */
   readTurns = 0
   answersLate = false
@@ -47,8 +50,9 @@ export class World {
   constructor(
     tail: TailLimits = { eventsMax: 8, bytesMax: 100_000, totalBytesMax: 1_000_000 },
     idleMax = 0,
+    holeWaitMs = 0,
   ) {
-    const store = {
+    this.store = {
       epoch: 'E1',
       listEncoded: (timeline: string, range: Range) =>
         this.#read(() => encoded(this.#list(timeline, range))),
@@ -56,12 +60,13 @@ export class World {
         this.#read(() => ids.map((id) => (id === ROOM ? this.log.length : 0))),
     } as unknown as Store
     const bus = {
+      connected: true,
       open: (id: string) => void this.opened.add(id),
       close: (id: string) => void this.opened.delete(id),
     } as unknown as Bus
     this.hub = new Hub({
-      ...{ store, bus, tail, tickMsMax: 0, idleMax },
-      ...{ log: createLog('silent'), metrics: createMetrics() },
+      ...{ store: this.store, bus, tail, tickMsMax: 0, idleMax, holeWaitMs },
+      ...{ log: createLog('silent'), metrics: this.metrics },
       // Standing still, so that each flush comes with the next turn.
       clock: { now: () => 0, monotonicMs: () => 0 },
     })

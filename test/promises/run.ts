@@ -12,7 +12,7 @@ import {
   type Reading,
   type Seen,
 } from '../../src/verify/checker.ts'
-import { type Message, Person, type ServerProcess, until } from '../harness.ts'
+import { type Message, Person, until } from '../harness.ts'
 import { type Arrivals, Socket, Stream } from '../live.ts'
 
 /** Where something is posted, in the two ways in which it can be said. */
@@ -36,14 +36,15 @@ interface Draft {
 const REFUSED = new Set(['overloaded', 'storage_full', 'store_unavailable', 'rate_limited'])
 
 export class Run {
-  readonly server: ServerProcess
+  /** Asked for its address whenever somebody connects. */
+  readonly server: { readonly url: string }
   readonly attempts: Attempt[] = []
   readonly readings: Reading[] = []
   /** Posters begin nothing new; what they have begun they finish. */
   stopping = false
   #lastKey = 0
 
-  constructor(server: ServerProcess) {
+  constructor(server: { readonly url: string }) {
     this.server = server
   }
 

@@ -1,0 +1,230 @@
+/** NATS away or slow, nodes killed and restarted: late at the worst, and never wrong. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { type Message, type Person, signIn, signUp, until, within } from '../harness.ts'
+import { Follower, follow, Run, roomSpot, type Spot, VIAS } from '../promises/run.ts'
+import { at, Cluster, epochOf, findClusterPrograms, readinessOf, readMetric } from './cluster.ts'
+
+const programs = await findClusterPrograms()
+const HEAD_CHECK_MS = 2_000
+
+const everyNode = async (cluster: Cluster, holds: (one: Cluster['nodes'][0]) => Promise<boolean>) =>
+  (await Promise.all(cluster.nodes.map(holds))).every((yes) => yes)
+
+const isReached = async (node: Cluster['nodes'][0]) =>
+  (await readMetric(node, 'bus_connected')) === 1
+
+describe.skipIf(programs === undefined)('two nodes, and NATS in trouble', () => {
+  let cluster: Cluster
+  let ada: Person
+  let adaThere: Person
+  let epoch: string
+
+  beforeAll(async () => {
+    cluster = await Cluster.start(programs!, 2, { headCheckMs: HEAD_CHECK_MS })
+    ada = await signUp(cluster.nodes[0]!.url)
+    adaThere = at(cluster.nodes[1]!, ada)
+    epoch = await epochOf(ada)
+  })
+
+  afterAll(() => cluster.remove())
+
+  const reached = () => until(() => everyNode(cluster, isReached), 'both nodes reach NATS')
+
+  test('while it is away readers have everything within 3 s, and sign-outs too; then it is live again', async () => {
+    await reached()
+    const spot = roomSpot((await ada.createRoom()).id)
+    const reader = await follow(adaThere, spot, 'socket', 0, epoch)
+    const leaving = await signIn(ada.url, ada.name)
+    const left = await follow(at(cluster.nodes[1]!, leaving), spot, 'sse', 0, epoch)
+    const idle = await signIn(ada.url, ada.name)
+    const idleThere = at(cluster.nodes[1]!, idle)
+    expect((await idleThere.fetch('/me')).status).toBe(200)
+
+    await cluster.nats.kill()
+    await until(async () => !(await everyNode(cluster, isReached)), 'it is noticed')
+    await until(async () => (await readinessOf(cluster.nodes[1]!)) === '200 degraded', 'it is said')
+    await Promise.all([leaving.signOut(), idle.signOut()])
+    await ada.post(spot.path, 'can you hear me?')
+    await until(() => reader.last() === 1, 'it is heard all the same', 3_000)
+    // One head check may have been under way, and one more finds it.
+    await within(left.ended, 'the sign-out is heard of', 2 * HEAD_CHECK_MS)
+    // Nobody holds a connection of this one; it is asked for when it is used again.
+    await until(async () => (await idleThere.fetch('/me')).status === 401, 'so is the other one')
+
+    await cluster.nats.restart()
+    await reached()
+    await ada.post(spot.path, 'and now?')
+    await until(() => reader.last() === 2, 'it is live again', 1_000)
+    for (const node of cluster.nodes) expect(await readinessOf(node)).toBe('200 ready')
+    reader.close()
+  })
+
+  /** Posts through both nodes and follows at both while `trouble` is made, then has it judged. */
+  async function underLoad(trouble: () => Promise<void>): Promise<Run> {
+    await reached()
+    const run = new Run(cluster)
+    const spots = [roomSpot((await ada.createRoom()).id), roomSpot((await ada.createRoom()).id)]
+    const authors = await Promise.all([1, 2, 3].map(() => signUp(cluster.url)))
+    const held = cluster.nodes.flatMap((node) =>
+      spots.flatMap((spot) =>
+        VIAS.map(async (via) => ({
+          ...{ spot, via, node },
+          following: await follow(at(node, ada), spot, via, 0, epoch),
+        })),
+      ),
+    )
+    const readers = await Promise.all(held)
+    const work = spots.flatMap((spot) =>
+      authors.map((author) => run.postHttp(author, spot)).concat(run.postSocket(ada, spot, 2)),
+    )
+    await trouble()
+    run.stopping = true
+    await Promise.all(work)
+    for (const { spot, via, following } of readers) {
+      const head = (await ada.get<{ head: number }>(spot.path)).head
+      await until(() => following.last() === head, `${via} has all`, 3 * HEAD_CHECK_MS)
+      const common = { reader: ada.name, via, timeline: spot.timeline, after: 0 }
+      run.readings.push({ ...common, events: following.seen(), toTheEnd: true })
+      following.close()
+    }
+    expect(await run.faults(ada, spots)).toEqual([])
+    expect(run.attempts.every(({ outcome }) => outcome === 'ok')).toBe(true)
+    return run
+  }
+
+  test('killed and restarted under load, three times', async () => {
+    const run = await underLoad(async () => {
+      for (let i = 0; i < 3; i++) {
+        await moment()
+        await cluster.nats.kill()
+        await moment()
+        await cluster.nats.restart()
+        await reached()
+      }
+    })
+    expect(run.attempts.length).toBeGreaterThan(500)
+  })
+
+  test('held still for five seconds under load', async () => {
+    await underLoad(async () => {
+      await moment()
+      cluster.nats.signal('SIGSTOP')
+      await new Promise((resolve) => setTimeout(resolve, 5_000))
+      cluster.nats.signal('SIGCONT')
+      await moment()
+    })
+  })
+})
+
+/** Not for anything to happen, but so that trouble comes at any moment. */
+function moment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200))
+}
+
+describe.skipIf(programs === undefined)('nodes that come and go', () => {
+  let cluster: Cluster | undefined
+
+  afterEach(async () => {
+    await cluster?.remove()
+    cluster = undefined
+  })
+
+  async function begin(size: number) {
+    cluster = await Cluster.start(programs!, size)
+    const ada = await signUp(cluster.url)
+    const epoch = await epochOf(ada)
+    const run = new Run(cluster)
+    const spots = [roomSpot((await ada.createRoom()).id), roomSpot((await ada.createRoom()).id)]
+    const authors = await Promise.all([1, 2].map(() => signUp(cluster!.url)))
+    const followers = spots.flatMap((spot) =>
+      VIAS.map((via) => new Follower(run, ada, spot, via, epoch)),
+    )
+    const work = spots.flatMap((spot) =>
+      authors.flatMap((author) => [run.postHttp(author, spot), run.postSocket(author, spot, 2)]),
+    )
+    return { cluster, ada, run, spots, followers, work }
+  }
+
+  async function end({ ada, run, spots, followers, work }: Awaited<ReturnType<typeof begin>>) {
+    run.stopping = true
+    await Promise.all(work)
+    const heads = new Map<string, number>()
+    for (const { timeline, path } of spots as Spot[]) {
+      const log: Message[] = await run.log(ada, path)
+      heads.set(timeline, log.length)
+    }
+    await Promise.all(followers.map((one) => one.finish(heads.get(one.timeline)!)))
+    expect(await run.faults(ada, spots)).toEqual([])
+  }
+
+  test('a node is killed: its readers go on at the other, without a hole or a repetition', async () => {
+    const story = await begin(2)
+    const [node] = story.cluster.nodes
+    await until(() => story.run.attempts.length > 300, 'the load is on')
+    await node!.stop('SIGKILL')
+    story.cluster.leave(node!)
+    const before = story.run.attempts.length
+    await until(() => story.run.attempts.length > before + 300, 'the other goes on')
+    await node!.restart()
+    story.cluster.join(node!)
+    await until(() => story.run.attempts.length > before + 600, 'both go on')
+    await end(story)
+    // Some readers had to change over.
+    expect(story.run.readings.length).toBeGreaterThan(story.followers.length)
+  })
+
+  test('a node that starts while NATS is away says so, serves, and joins the others later', async () => {
+    cluster = await Cluster.start(programs!, 1)
+    await cluster.nats.kill()
+    const natsUrl = `nats://me:s3cret@${cluster.nats.address}`
+    const node = await cluster.startNode({ natsUrl, logLevel: 'info' })
+    expect(await readinessOf(node)).toBe('200 degraded')
+    await until(() => node.errors.includes('NATS cannot be reached'), 'it is logged')
+    expect(node.errors).toContain(cluster.nats.address)
+    const ada = await signUp(node.url)
+    const spot = roomSpot((await ada.createRoom()).id)
+    const reader = await follow(ada, spot, 'socket', 0, await epochOf(ada))
+    await ada.post(spot.path, 'alone')
+    await until(() => reader.last() === 1, 'it serves')
+    await cluster.nats.restart()
+    await until(() => node.errors.includes('NATS is reached'), 'this is logged, too')
+    await until(() => everyNode(cluster!, isReached), 'the other is back')
+    await at(cluster.nodes[0]!, ada).post(spot.path, 'together')
+    await until(() => reader.last() === 2, 'the other node is heard', 1_000)
+    expect(node.errors.split('NATS cannot be reached')).toHaveLength(2)
+    expect(node.errors).not.toContain('s3cret')
+    reader.close()
+    expect(await node.stop('SIGTERM')).toBe(0)
+  })
+
+  test('two nodes that nobody has joined are slow to hear of each other, and not deaf', async () => {
+    cluster = await Cluster.start(programs!, 2, { natsUrl: '', headCheckMs: 200 })
+    const [here, there] = cluster.nodes
+    const ada = await signUp(here!.url)
+    const spot = roomSpot((await ada.createRoom()).id)
+    const reader = await follow(at(there!, ada), spot, 'socket', 0, await epochOf(ada))
+    for (let seq = 1; seq <= 3; seq++) {
+      await ada.post(spot.path, `post ${seq}`)
+      await until(() => reader.last() === seq, 'it is heard', 1_000)
+    }
+    const leaving = await signIn(here!.url, ada.name)
+    const held = await follow(at(there!, leaving), spot, 'ndjson', 0, await epochOf(ada))
+    await leaving.signOut()
+    await within(held.ended, 'so is a sign-out', 1_000)
+    reader.close()
+  })
+
+  test('three nodes are restarted one after the other under load', async () => {
+    const story = await begin(3)
+    for (const node of story.cluster.nodes) {
+      const before = story.run.attempts.length
+      await until(() => story.run.attempts.length > before + 150, 'the load is on')
+      story.cluster.leave(node)
+      expect(await node.stop('SIGTERM')).toBe(0)
+      await node.restart()
+      story.cluster.join(node)
+    }
+    await end(story)
+    expect(story.run.readings.length).toBeGreaterThan(story.followers.length)
+  })
+})

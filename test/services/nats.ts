@@ -1,0 +1,71 @@
+/** A `nats-server` of a test's own, on a free port, to be killed, held still and restarted. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Subprocess, spawn } from 'bun'
+import { scratchFolder, until, within } from '../harness.ts'
+import { findOrInstall } from './install.ts'
+
+/** The program, or undefined if it cannot be had: skip the tests that need it. */
+export function findNatsServer(): Promise<string | undefined> {
+  return findOrInstall({ program: 'nats-server', debianPackage: 'nats-server' })
+}
+
+export class NatsServer {
+  /** `127.0.0.1:port`; stays the same over restarts. */
+  address = ''
+  readonly #program: string
+  readonly #options: readonly string[]
+  readonly #folder = scratchFolder()
+  #process!: Subprocess
+
+  private constructor(program: string, options: readonly string[]) {
+    this.#program = program
+    this.#options = options
+  }
+
+  /** With options of its command line, for example `['--auth', 'token']`. */
+  static async start(program: string, options: readonly string[] = []): Promise<NatsServer> {
+    const server = new NatsServer(program, options)
+    await server.restart()
+    return server
+  }
+
+  get url(): string {
+    return `nats://${this.address}`
+  }
+
+  async restart(): Promise<void> {
+    const port = this.address === '' ? '-1' : this.address.split(':')[1]!
+    const where = ['--addr', '127.0.0.1', '--port', port, '--ports_file_dir', this.#folder.path]
+    this.#process = spawn({
+      cmd: [this.#program, ...where, ...this.#options],
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'ignore',
+    })
+    this.address = await until(() => this.#readAddress(), 'nats-server listens')
+  }
+
+  /** The file that it writes once it listens, named after its process. */
+  #readAddress(): string | undefined {
+    const { path } = this.#folder
+    const name = readdirSync(path).find((one) => one.endsWith(`_${this.#process.pid}.ports`))
+    if (name === undefined) return undefined
+    const text = readFileSync(join(path, name), 'utf8')
+    return /nats:\/\/([\d.]+:\d+)/.exec(text)?.[1]
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process.kill(signal)
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    await within(this.#process.exited, 'nats-server ends')
+  }
+
+  async remove(): Promise<void> {
+    await this.kill()
+    this.#folder.remove()
+  }
+}

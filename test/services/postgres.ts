@@ -1,0 +1,186 @@
+/**
+ * A PostgreSQL of a test file's own: its settings are the defaults, its data in a scratch folder.
+ * It can be stopped in every way that databases stop.
+ */
+import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { type Subprocess, spawn, spawnSync } from 'bun'
+import postgres from 'postgres'
+import { scratchFolder, until } from '../harness.ts'
+import { findOrInstall } from './install.ts'
+
+const PACKAGED = '/usr/lib/postgresql'
+const START_MS_MAX = 20_000
+
+/** The folder of the newest installed version's programs; undefined where there is none. */
+export async function findPostgres(): Promise<string | undefined> {
+  const program = await findOrInstall({
+    program: 'postgres',
+    debianPackage: 'postgresql',
+    folders: () =>
+      existsSync(PACKAGED)
+        ? readdirSync(PACKAGED)
+            .sort((a, b) => Number(b) - Number(a))
+            .map((version) => join(PACKAGED, version, 'bin'))
+        : [],
+  })
+  return program?.slice(0, -'/postgres'.length)
+}
+
+export class PostgresServer {
+  readonly #programs: string
+  readonly #folder: ReturnType<typeof scratchFolder>
+  readonly port: number
+  #process!: Subprocess
+  #databases = 0
+  /** For a test's own questions, as a superuser. */
+  readonly sql: postgres.Sql
+
+  /** Makes its data and starts it. */
+  static async start(programs: string): Promise<PostgresServer> {
+    const server = new PostgresServer(programs, scratchFolder(), await freePort())
+    server.#init()
+    await server.restart()
+    return server
+  }
+
+  private constructor(programs: string, folder: ReturnType<typeof scratchFolder>, port: number) {
+    this.#programs = programs
+    this.#folder = folder
+    this.port = port
+    const address = this.urlOf('postgres')
+    this.sql = postgres(address, { max: 4, onnotice: () => {}, connect_timeout: 5 })
+  }
+
+  get #data(): string {
+    return join(this.#folder.path, 'data')
+  }
+
+  #init(): void {
+    const { uid, gid } = owner()
+    chownSync(this.#folder.path, uid, gid)
+    const options = ['--username=parley', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8']
+    const { success, stderr } = spawnSync({
+      cmd: asOwner([join(this.#programs, 'initdb'), '-D', this.#data, ...options]),
+      stdout: 'ignore',
+      stderr: 'pipe',
+    })
+    if (!success) throw new Error(`initdb failed: ${stderr}`)
+  }
+
+  urlOf(database: string): string {
+    return `postgres://parley@127.0.0.1:${this.port}/${database}`
+  }
+
+  /** A new database; its address. */
+  async createDatabase(options = ''): Promise<string> {
+    this.#databases += 1
+    const name = `parley_${this.#databases}`
+    await this.sql.unsafe(`CREATE DATABASE ${name} ${options}`)
+    return this.urlOf(name)
+  }
+
+  async dropDatabase(url: string): Promise<void> {
+    await this.sql.unsafe(`DROP DATABASE ${new URL(url).pathname.slice(1)} WITH (FORCE)`)
+  }
+
+  /** Starts it, again if need be; resolves when it takes connections. */
+  async restart(settings: readonly string[] = []): Promise<void> {
+    const given = [`port=${this.port}`, 'listen_addresses=127.0.0.1', ...settings]
+    const options = [`unix_socket_directories=${this.#folder.path}`, ...given]
+    this.#process = spawn({
+      cmd: asOwner([
+        ...[join(this.#programs, 'postgres'), '-D', this.#data],
+        ...options.flatMap((one) => ['-c', one]),
+      ]),
+      stdio: ['ignore', 'ignore', process.env.POSTGRES_LOG === undefined ? 'ignore' : 'inherit'],
+    })
+    await until(() => this.#answers(), 'PostgreSQL takes connections', START_MS_MAX)
+  }
+
+  async #answers(): Promise<boolean> {
+    if (this.#process.exitCode !== null) throw new Error('PostgreSQL did not start')
+    try {
+      await this.sql`SELECT 1`
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** SIGINT ends its sessions and shuts it down in good order; SIGKILL is a crash. */
+  async stop(signal: 'SIGINT' | 'SIGKILL' = 'SIGINT'): Promise<void> {
+    const pids = this.#pids()
+    this.#process.kill(signal)
+    await this.#process.exited
+    // After a crash of the first process the others end by themselves, a moment later.
+    await until(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), 'all of it has ended')
+  }
+
+  /** Holds it as it is: connections stay open, but nothing answers. */
+  freeze(): void {
+    for (const pid of this.#pids()) signalTo(pid, 'SIGSTOP')
+  }
+
+  thaw(): void {
+    for (const pid of this.#pids()) signalTo(pid, 'SIGCONT')
+  }
+
+  /** Ends every session of a database but those of `sql`, as an operator may; tells how many. */
+  async terminateSessions(url: string): Promise<number> {
+    const name = new URL(url).pathname.slice(1)
+    const ended = await this.sql`
+      SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${name}`
+    return ended.length
+  }
+
+  async remove(): Promise<void> {
+    this.thaw()
+    await this.sql.end({ timeout: 1 })
+    await this.stop()
+    this.#folder.remove()
+  }
+
+  /** The first process, and those it has started. */
+  #pids(): number[] {
+    const first = this.#process.pid
+    const path = `/proc/${first}/task/${first}/children`
+    if (!existsSync(path)) return []
+    return [first, ...readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number)]
+  }
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended in between.
+  }
+}
+
+/** PostgreSQL does not run as root: then it is Debian's user for it. */
+function owner(): { uid: number; gid: number } {
+  if (process.getuid!() !== 0) return { uid: process.getuid!(), gid: process.getgid!() }
+  const line = /^postgres:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8'))
+  if (line === null) throw new Error('There is no user postgres to run PostgreSQL as.')
+  return { uid: Number(line[1]), gid: Number(line[2]) }
+}
+
+/** The command as that user; it ends with the test, however that ends. */
+function asOwner(command: string[]): string[] {
+  if (process.getuid!() !== 0) return command
+  const { uid, gid } = owner()
+  const ids = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--pdeathsig=INT']
+  return ['setpriv', ...ids, ...command]
+}
+
+function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  const server = createServer()
+  server.listen(0, '127.0.0.1', () => {
+    const { port } = server.address() as { port: number }
+    server.close(() => resolve(port))
+  })
+  return promise
+}
