@@ -52,7 +52,8 @@ export class Follow {
 
   began(start: { after?: Seq; epoch?: string }, reply: SubscribeReply): void {
     const { after, epoch } = start
-    const mayGoOn = after === undefined || (after <= reply.head && (epoch ?? reply.epoch) === reply.epoch)
+    const mayGoOn =
+      after === undefined || (after <= reply.head && (epoch ?? reply.epoch) === reply.epoch)
     if (reply.recovered !== mayGoOn)
       this.#complain('wrong-start', `${JSON.stringify(start)} got ${JSON.stringify(reply)}`)
     // Its cursor is of an event that it was given, and given events are in the log.

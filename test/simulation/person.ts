@@ -45,6 +45,8 @@ export class Person {
   readonly #world: World
   #node: SimNode | undefined
   #connecting = false
+  /** Tries to connect; what comes of one that was given up is dropped. */
+  #tries = 0
   /** The connection is open and signed in. */
   #isIn = false
   #lastId = 0
@@ -153,6 +155,12 @@ export class Person {
     else this.#open(this.token)
   }
 
+  #giveUp(): void {
+    this.#tries += 1
+    this.wire?.drop()
+    this.#retry()
+  }
+
   #retry(): void {
     this.#connecting = false
     const { scheduler } = this.#world
@@ -180,28 +188,33 @@ export class Person {
     const { door } = this
     const follow = door === 'path' ? this.follows.find(({ wanted }) => wanted) : undefined
     const start = follow?.start
+    this.#tries += 1
+    const turn = this.#tries
     this.request(
       async (node) => {
-        if (door === 'frame') return this.#upgrade(node, {})
+        if (door === 'frame') return this.#upgrade(node, turn, {})
         const viewer = await node.chat.sessions.authenticate(token)
         if (viewer === undefined) return undefined
-        if (follow === undefined) return this.#upgrade(node, { viewer })
+        if (follow === undefined) return this.#upgrade(node, turn, { viewer })
         const place = await node.chat.access.place(viewer.user, follow.target)
-        return this.#upgrade(node, { viewer, subscription: { place, ...start } }, () =>
+        return this.#upgrade(node, turn, { viewer, subscription: { place, ...start } }, () =>
           this.#subscribing(0, follow, start!),
         )
       },
       (error, wire) => {
-        this.#connecting = false
+        if (turn !== this.#tries) return
         if (error === undefined && wire === undefined) this.token = undefined
-        if (wire === undefined) return this.#retry()
+        if (wire === undefined) return this.#giveUp()
+        this.#connecting = false
         if (wire === this.wire) this.#opened()
+        else this.#connect()
       },
     )
   }
 
   #upgrade(
     node: SimNode,
+    turn: number,
     start: Parameters<SimNode['upgrade']>[1],
     prepare: () => void = () => {},
   ): Wire {
@@ -215,13 +228,14 @@ export class Person {
         closed: (code) => this.wire === wire && this.#closed(code),
       },
     })
-    this.wire?.drop()
-    this.#forget()
-    this.wire = wire
-    this.#node = node
-    prepare()
+    const isAwaited = turn === this.#tries && !this.away
+    if (isAwaited) {
+      this.wire = wire
+      this.#node = node
+      prepare()
+    }
     node.upgrade(wire, start)
-    if (this.away) wire.drop()
+    if (!isAwaited) wire.drop()
     return wire
   }
 
@@ -251,6 +265,7 @@ export class Person {
   }
 
   #closed(code: number): void {
+    this.#tries += 1
     this.#forget()
     if (code === 4401) this.token = undefined
     if (code === 4400) this.#world.history.complain('closed', `${this.user.name} with ${code}`)
@@ -267,16 +282,18 @@ export class Person {
   }
 
   #frame(text: string): void {
+    const { history, scheduler } = this.#world
+    history.sent(text, scheduler.now)
     const reply = JSON.parse(text) as Reply
-    if (reply.error?.code === 'internal') this.#world.history.complain('internal', text)
+    if (reply.error?.code === 'internal') history.complain('internal', text)
     if (reply.re !== undefined) {
       const answered = this.#pending.get(reply.re)
       this.#pending.delete(reply.re)
-      if (answered === undefined) this.#world.history.complain('stray', text)
+      if (answered === undefined) history.complain('stray', text)
       return answered?.(reply)
     }
     if (reply.heads) for (const [id, seq] of Object.entries(reply.heads)) this.#on(id)?.headIs(seq)
-    if (reply.events) this.#on(reply.timeline!)?.take(reply.events, this.#world.scheduler.now)
+    if (reply.events) this.#on(reply.timeline!)?.take(reply.events, scheduler.now)
     if (reply.caughtUp !== undefined) this.#on(reply.timeline!)?.caughtUp(reply.caughtUp)
   }
 

@@ -36,6 +36,8 @@ export class SimStore implements Store {
   readonly #options: SimStoreOptions
   readonly #changes = new Set<Change>()
   #appending = false
+  /** When the last change of all will be made. */
+  #lastAt = 0
 
   constructor(options: SimStoreOptions) {
     this.#options = options
@@ -65,12 +67,12 @@ export class SimStore implements Store {
     }
   }
 
+  /** One after the other, as a database with one writer makes them. */
   #change<T>(make: () => T): Promise<T> {
     const { scheduler, weather, life, kill } = this.#options
     const { latencyMs, refuses, unknown, kills } = weather()
     const { promise, resolve, reject } = Promise.withResolvers<T>()
-    const answer = (work: () => void) =>
-      scheduler.after(scheduler.below(latencyMs), work, life)
+    const answer = (work: () => void) => scheduler.after(scheduler.below(latencyMs), work, life)
     const fate = scheduler.random()
     if (fate < refuses) {
       const code: ErrorCode = scheduler.chance(0.3) ? 'storage_full' : 'store_unavailable'
@@ -82,12 +84,13 @@ export class SimStore implements Store {
     const diesBefore = scheduler.chance(kills / 2)
     const diesAfter = scheduler.chance(kills / 2)
     let made: T | undefined
+    this.#lastAt = Math.max(this.#lastAt, scheduler.now + scheduler.below(latencyMs))
     const change: Change = {
       make: () => {
         if (isMade) made = make()
       },
       task: scheduler.after(
-        scheduler.below(latencyMs),
+        this.#lastAt - scheduler.now,
         () => {
           this.#changes.delete(change)
           if (diesBefore && !life.ended) return kill()
@@ -108,14 +111,18 @@ export class SimStore implements Store {
     const { latencyMs, readFails } = weather()
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const fails = scheduler.chance(readFails)
-    scheduler.after(scheduler.below(latencyMs), () => {
-      const found = look()
-      scheduler.after(scheduler.below(latencyMs), () => {
-        if (fails) return reject(problem('store_unavailable', { retryAfterS: 1 }))
-        seen(found)
-        resolve(found)
-      })
-    }, life)
+    scheduler.after(
+      scheduler.below(latencyMs),
+      () => {
+        const found = look()
+        scheduler.after(scheduler.below(latencyMs), () => {
+          if (fails) return reject(problem('store_unavailable', { retryAfterS: 1 }))
+          seen(found)
+          resolve(found)
+        })
+      },
+      life,
+    )
     return promise
   }
 
@@ -222,8 +229,9 @@ export class SimStore implements Store {
     return this.#change(() => 0)
   }
 
+  /** In line with the changes, as it writes, too. */
   check(): Promise<void> {
-    return this.#look(() => undefined)
+    return this.#change(() => undefined)
   }
 
   async close(): Promise<void> {}

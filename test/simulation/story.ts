@@ -78,10 +78,10 @@ function settingOf(dice: Dice, seed: number): Setting {
   const isCrowd = dice.chance(0.04)
   const config = {
     tailEventsMax: dice.of(2, 8, 64),
-    tailBytesMax: dice.of(300, 4_096, 1 << 20),
-    tailsBytesMax: dice.of(1_000, 1 << 20),
+    tailBytesMax: dice.of(1_024, 4_096, 1 << 20),
+    tailsBytesMax: dice.of(1_024, 1 << 20),
     idleTimelinesMax: dice.of(0, 1, 10),
-    slowReaderBytesMax: dice.of(1_500, 8_000, 200_000),
+    slowReaderBytesMax: dice.of(65_536, 200_000),
     storeTimeoutMs: dice.of(300, 2_000),
     postQueueMax: dice.of(10, 1_000),
     batchEventsMax: dice.of(1, 4, 4_096),
@@ -96,7 +96,7 @@ function settingOf(dice: Dice, seed: number): Setting {
     nodes: dice.of(1, 1, 2, 3),
     people: isCrowd ? 24 : 2 + dice.below(4),
     slow: dice.of(0, 0, 0.05, 0.3),
-    kernelBytes: dice.of(400, 2_000, 100_000),
+    kernelBytes: dice.of(400, 4_000, 100_000),
     config,
   }
 }
@@ -132,9 +132,11 @@ function stepOf(dice: Dice, setting: Setting): Step {
 type Bare<One> = One extends Step ? Omit<One, 'afterMs'> : never
 
 function postOf(dice: Dice, setting: Setting, who: number): Bare<Step> {
-  const to = dice.chance(0.75) ? { room: dice.below(ROOMS) } : { person: dice.below(setting.people) }
+  const to = dice.chance(0.75)
+    ? { room: dice.below(ROOMS) }
+    : { person: dice.below(setting.people) }
   const count = dice.chance(0.03) ? 250 : 1 + dice.below(6)
-  return { post: who, to, count, chars: count > 6 ? 0 : dice.of(0, 0, 20, 300, 3_000) }
+  return { post: who, to, count, chars: count > 6 ? 0 : dice.of(0, 0, 20, 300, 12_000) }
 }
 
 function followOf(dice: Dice, setting: Setting, who: number): Bare<Step> {

@@ -10,6 +10,8 @@ export interface Outcome {
   complaints: Complaint[]
   operations: number
   deliveries: number
+  /** See `History`. */
+  digest: number
   /** How much time has passed in the story. */
   tookMs: number
 }
@@ -36,8 +38,8 @@ export function tell({ setting, steps, isLively }: Story): Outcome {
   } finally {
     giveBack()
   }
-  const { complaints, operations, deliveries } = history
-  return { complaints, operations, deliveries, tookMs: scheduler.now }
+  const { complaints, operations, deliveries, digest } = history
+  return { complaints, operations, deliveries, digest, tookMs: scheduler.now }
 }
 
 function heal(world: World): void {

@@ -4,8 +4,9 @@
  * in the socket, as in Bun 1.4.5: `send` answers −1, and `writable` tells when some has gone out.
  * Either side may vanish without the other's knowing.
  */
-import type { Frame } from '../../src/live/format.ts'
+
 import type { RawSocket } from '../../src/api/socket-output.ts'
+import type { Frame } from '../../src/live/format.ts'
 import type { Life, Scheduler } from './scheduler.ts'
 import type { NetworkWeather } from './weather.ts'
 
@@ -190,9 +191,13 @@ export class Wire implements RawSocket {
     const { scheduler, life } = this.#options
     const at = Math.max(this.#lastSentAt, scheduler.now + this.#latency())
     this.#lastSentAt = at
-    scheduler.after(at - scheduler.now, () => {
-      if (!this.#dead && !this.#serverTold && this.server) tell(this.server)
-    }, life)
+    scheduler.after(
+      at - scheduler.now,
+      () => {
+        if (!this.#dead && !this.#serverTold && this.server) tell(this.server)
+      },
+      life,
+    )
   }
 
   resume(): void {
@@ -218,7 +223,10 @@ export class Wire implements RawSocket {
     this.#lose()
     this.#serverTold = true
     const { scheduler } = this.#options
-    this.#tellClient(1006, scheduler.chance(0.7) ? this.#latency() : scheduler.below(NOTICED_MS_MAX))
+    this.#tellClient(
+      1006,
+      scheduler.chance(0.7) ? this.#latency() : scheduler.below(NOTICED_MS_MAX),
+    )
   }
 
   #lose(): void {
