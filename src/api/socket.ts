@@ -216,6 +216,8 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   }
 
   #follow(id: number, place: Place, start: Start): void | Promise<void> {
+    // It may have ended while the place was looked up, and nobody would end what begins after that.
+    if (this.#endedAt !== undefined) return
     this.#subscriptions ??= new Subscriptions(this.#options, this)
     const feed = this.#subscriptions.add(place, start)
     if (feed instanceof Promise) return feed.then((late) => this.#began(id, late))
