@@ -27,10 +27,11 @@ async function simulate(from: number, seeds: number): Promise<void> {
   const startedAt = performance.now()
   const tally = await tellMany(from, (told) => told < seeds)
   const seconds = (performance.now() - startedAt) / 1_000
-  const { stories, operations, deliveries, simulatedMs, failure } = tally
+  const { stories, operations, deliveries, failure } = tally
+  const simulatedS = Math.round(tally.simulatedMs / 1_000)
   console.log(
     `${stories} stories from seed ${from}, ${operations} operations, ${deliveries} events ` +
-      `delivered, ${Math.round(simulatedMs / 1_000)} simulated seconds in ${seconds.toFixed(1)} s: ` +
+      `delivered, ${simulatedS} simulated seconds in ${seconds.toFixed(1)} s: ` +
       `${failure === undefined ? 'nothing went wrong' : 'one went wrong'}`,
   )
   if (failure === undefined) return

@@ -10,7 +10,7 @@ export function findNatsServer(): Promise<string | undefined> {
   return findOrInstall({ program: 'nats-server', debianPackage: 'nats-server' })
 }
 
-/** However the test ends; where there is no such command, a test that is killed leaves it behind. */
+/** However the test ends; without such a command, a test that is killed leaves it behind. */
 const ENDS_WITH_THE_TEST = which('setpriv') === null ? [] : ['setpriv', '--pdeathsig=KILL']
 
 export class NatsServer {

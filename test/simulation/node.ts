@@ -111,7 +111,7 @@ export class SimNode {
     this.#wires.add(wire)
     wire.server = {
       received: (text) => connection.received(text),
-      ponged: () => connection.ponged(),
+      ponged: () => connection.controlled(),
       writable: () => connection.writable(),
       closed: () => {
         this.#wires.delete(wire)

@@ -1,7 +1,7 @@
 /**
- * A story is made of a seed: a setting, and steps that people, nodes and the weather take. Each step
- * carries its own chance, so that a story from which steps are left out is still the same in the
- * others, and can be told as often as one likes.
+ * A story is made of a seed: a setting, and steps that people, nodes and the weather take. Each
+ * step carries its own chance, so that a story from which steps are left out is still the same in
+ * the others, and can be told as often as one likes.
  */
 import { createRandom } from '../client/sim/clock.ts'
 import type { PageWish } from './pages.ts'
