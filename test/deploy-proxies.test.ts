@@ -145,6 +145,8 @@ describe.each(kinds)('through $name', (kind) => {
       connectsPerSecondMax: 1,
       connectsBurstMax: CONNECTS_BURST,
     })
+    // It is built when it is first asked for, which may take longer than the proxy waits here.
+    await (await fetch(server.url)).text()
     front = await Front.start(kind, server.url)
     ada = await signUp(front.url)
     place = `/room/${(await ada.createRoom()).id}`

@@ -118,7 +118,6 @@ describe('paths', () => {
     '/%2e/me',
     '/.\\me',
     '/x\\..\\me',
-    '/a/b/c/d/e/../../../../../me',
   ])('%s: 400', async (path) => {
     const request = `GET ${path} HTTP/1.1\r\n${target.headers}\r\n`
     await answersWith(request, { status: 400, code: 'bad_path' })
