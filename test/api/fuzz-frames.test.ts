@@ -3,8 +3,8 @@
  * against /asyncapi.json. All the while somebody else follows a busy room on the same server, and
  * misses nothing.
  *
- * PARLEY_FUZZ_RUNS says how many connections of each kind. A failure prints the seed and the path of
- * the smallest case found: run it again with PARLEY_SEED and PARLEY_PATH.
+ * PARLEY_FUZZ_RUNS says how many connections of each kind. A failure prints the seed and the path
+ * of the smallest case found: run it again with PARLEY_SEED and PARLEY_PATH.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from 'bun:test'
 import fc from 'fast-check'
