@@ -173,7 +173,7 @@ function answerTo(message: Buffer): { re: number } | 1_007 | 4_400 {
   if (!isUtf8(message)) return 1_007
   try {
     const { id, op } = JSON.parse(message.toString())
-    if (Number.isSafeInteger(id) && id >= 0 && typeof op === 'string') return { re: id }
+    if (Number.isSafeInteger(id) && id >= 0 && typeof op === 'string') return { re: id + 0 }
   } catch {
     // Not JSON.
   }

@@ -192,7 +192,8 @@ const MUTATIONS: Mutation[] = [
   // The path and the method.
   ({ path }, n) => {
     const parts = path.split('/')
-    parts[1 + (n % (parts.length - 1))] = pick(['%2e', '.', '*', '%00', 'é', '%', '%f0%9f'], n >> 3)
+    const odd = ['%2e', '.', '*', '%00', 'é', '%', '%f0%9f']
+    parts[1 + (n % (parts.length - 1))] = pick(odd, n >> 3)
     return { path: parts.join('/') }
   },
   ({ path }, n) => ({ path: path + pick(['/', '//', '/x', '/..', '%2f', '/%2e%2e/', '#a'], n) }),

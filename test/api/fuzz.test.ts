@@ -1,8 +1,8 @@
 /**
- * Every operation that /openapi.json describes, asked thousands of times for what it says, for
- * nearly that, and for anything at all. Whatever comes, the answer is one that is declared there,
- * in status, type and shape; what the description refuses the server refuses, and what it allows
- * the server takes.
+ * Every operation that /openapi.json describes, asked again and again for what it says, for nearly
+ * that, and for anything at all. Whatever comes, the answer is one that is declared there, in
+ * status, type and shape; what the description refuses the server refuses, and what it allows the
+ * server takes.
  *
  * PARLEY_FUZZ_RUNS says how many requests for each operation. A failure prints the seed and the
  * path of the smallest request found: run it again with PARLEY_SEED and PARLEY_PATH.

@@ -1,4 +1,4 @@
-/** Small libraries in C that stand between a server and its system, to make it fail. */
+/** Small libraries in C that stand between a server and its system, to make that fail. */
 import { join } from 'node:path'
 import { ServerProcess, scratchFolder } from '../harness.ts'
 
