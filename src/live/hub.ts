@@ -236,9 +236,11 @@ export class Hub {
   recent(id: TimelineId, range: Range): readonly LiveEvent[] | undefined {
     const timeline = this.#timelines.get(id)
     if (timeline === undefined || timeline.early !== undefined) return undefined
-    const { tail } = timeline
+    const { tail, head, rumoured } = timeline
+    // Past a hole there may be what this node has acknowledged.
+    if (rumoured > head) return undefined
     // Whoever has more than this node has heard of has it from the log.
-    if ('after' in range && range.after > timeline.head) return undefined
+    if ('after' in range && range.after > head) return undefined
     return 'after' in range
       ? tail.after(range.after, range.limit)
       : tail.before(range.before, range.limit)
@@ -253,7 +255,8 @@ export class Hub {
     try {
       const known = this.recent(id, { before: Number.MAX_SAFE_INTEGER, limit })
       if (known !== undefined) return known
-      const events = await this.#read(id, Math.max(0, timeline.head - limit), limit)
+      const head = Math.max(timeline.head, timeline.rumoured)
+      const events = await this.#read(id, Math.max(0, head - limit), limit)
       this.#keep(timeline, events)
       return events
     } finally {
