@@ -29,8 +29,9 @@ async function simulate(from: number, seeds: number): Promise<void> {
   const seconds = (performance.now() - startedAt) / 1_000
   const { stories, operations, deliveries, simulatedMs, failure } = tally
   console.log(
-    `${stories} stories from seed ${from}, ${operations} operations, ${deliveries} events ` +
-      `delivered, ${Math.round(simulatedMs / 1_000)} simulated seconds in ${seconds.toFixed(1)} s: ` +
+    `${stories} stories from seed ${from}, ${operations} operations, ` +
+      `${deliveries} events delivered, ` +
+      `${Math.round(simulatedMs / 1_000)} simulated seconds in ${seconds.toFixed(1)} s: ` +
       `${failure === undefined ? 'nothing went wrong' : 'one went wrong'}`,
   )
   if (failure === undefined) return
