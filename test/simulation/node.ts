@@ -67,7 +67,7 @@ export class SimNode {
     const { scheduler, disk, config, network, weather, kill, complain } = options
     const toldOver = (sessions: readonly Id[]) => this.#toldOver(sessions)
     this.store = new SimStore({
-      ...{ scheduler, disk, weather, life: this.life, toldOver },
+      ...{ scheduler, disk, weather, life: this.life, toldOver, alone: network === undefined },
       kill: () => kill(this),
       complain: (what) => complain('contract', what),
     })

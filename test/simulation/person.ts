@@ -10,13 +10,12 @@ import type { Posting } from './history.ts'
 import type { SimNode } from './node.ts'
 import { Pages } from './pages.ts'
 import { type Draft, type PostReply, Posts } from './posts.ts'
+import { type Answered, request } from './request.ts'
 import { Wire } from './wire.ts'
 import type { World } from './world.ts'
 
 /** Posts on their way at once. */
 const POSTS_MAX = 8
-/** Whoever gets no answer gives up. */
-const ANSWER_MS_MAX = 5_000
 const RETRY_MS_MAX = 400
 /** How many times the server's own limit for slow readers the runtime keeps. */
 const BACKLOG_LIMITS = 4
@@ -116,34 +115,9 @@ export class Person {
     return 'room' in target ? target.room : directTimeline(this.user.id, target.user)
   }
 
-  // Asking over HTTP.
-
-  /** Answered in the end, if only by the person's own patience. */
-  request<T>(
-    work: (node: SimNode) => Promise<T>,
-    done: (error: unknown, result?: T, node?: SimNode) => void,
-  ): void {
-    const { scheduler, weather, history } = this.#world
-    history.operations += 1
-    const latency = () => scheduler.below(weather.network.latencyMs)
-    const node = this.#world.someNode()
-    let isAnswered = false
-    const answer = (error: unknown, result?: T) => {
-      if (isAnswered) return
-      isAnswered = true
-      done(error, result, node)
-    }
-    scheduler.after(ANSWER_MS_MAX, () => answer('no answer'), null)
-    if (node === undefined) return void scheduler.after(latency(), () => answer('away'), null)
-    const told = (error: unknown, result?: T) =>
-      void scheduler.after(latency(), () => answer(error, result), null)
-    const ask = () => {
-      work(node).then(
-        (result) => told(undefined, result),
-        (error) => told(error),
-      )
-    }
-    scheduler.after(latency(), ask, node.life)
+  /** Over HTTP. */
+  request<T>(work: (node: SimNode) => Promise<T>, done: Answered<T>): void {
+    request(this.#world, work, done)
   }
 
   // Connecting.

@@ -19,6 +19,8 @@ export interface SimStoreOptions {
   disk: Disk
   weather: () => StoreWeather
   life: Life
+  /** No other node shares it. Then an append whose outcome is not known ends the node. */
+  alone: boolean
   /** The node dies now. */
   kill: () => void
   /** The store has told the node that these sessions are over. */
@@ -48,7 +50,7 @@ export class SimStore implements Store {
     const { disk, complain } = this.#options
     if (this.#appending) complain('two batches at once')
     this.#appending = true
-    return this.#change(() => disk.append(batch)).finally(() => {
+    return this.#change(() => disk.append(batch), this.#options.alone).finally(() => {
       this.#appending = false
     })
   }
@@ -68,7 +70,7 @@ export class SimStore implements Store {
   }
 
   /** One after the other, as a database with one writer makes them. */
-  #change<T>(make: () => T): Promise<T> {
+  #change<T>(make: () => T, doubtKills = false): Promise<T> {
     const { scheduler, weather, life, kill } = this.#options
     const { latencyMs, refuses, unknown, kills } = weather()
     const { promise, resolve, reject } = Promise.withResolvers<T>()
@@ -82,7 +84,7 @@ export class SimStore implements Store {
     const isUnknown = fate < refuses + unknown
     const isMade = !isUnknown || scheduler.chance(0.5)
     const diesBefore = scheduler.chance(kills / 2)
-    const diesAfter = scheduler.chance(kills / 2)
+    const diesAfter = scheduler.chance(kills / 2) || (isUnknown && doubtKills)
     let made: T | undefined
     this.#lastAt = Math.max(this.#lastAt, scheduler.now + scheduler.below(latencyMs))
     const change: Change = {

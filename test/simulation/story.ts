@@ -1,7 +1,6 @@
 /**
- * A story is made of a seed: a setting, and steps that people, nodes and the weather take. Each
- * step carries its own chance, so that a story from which steps are left out is still the same in
- * the others, and can be told as often as one likes.
+ * A story is made of a seed: a setting, and steps that people, nodes and the weather take. The same
+ * seed and the same steps are the same run, so one with steps left out can be told again as well.
  */
 import { createRandom } from '../client/sim/clock.ts'
 import type { PageWish } from './pages.ts'
