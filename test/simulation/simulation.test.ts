@@ -5,6 +5,8 @@
  * a failure prints its seed, the command that tells it again, and the shortest story.
  */
 import { expect, test } from 'bun:test'
+import { HeadCheck } from '../../src/live/head-check.ts'
+import { ModelLog } from '../contracts/model-log.ts'
 import { tellMany } from './run.ts'
 import { storyOf } from './story.ts'
 import { tell } from './tell.ts'
@@ -31,3 +33,32 @@ test('nothing goes wrong in stories that nobody has told before', async () => {
   console.log(`${stories} stories from seed ${seed}`)
   expect(failure).toBeUndefined()
 }, 120_000)
+
+/** Far more than it takes. */
+const STORIES_MAX = 1_000
+
+async function firstFailure(): Promise<string | undefined> {
+  return (await tellMany(FIXED_SEED, (told) => told < STORIES_MAX)).failure
+}
+
+test('a store that forgets keys is found out, and told of in a few steps', async () => {
+  const { append } = ModelLog.prototype
+  ModelLog.prototype.append = function (given) {
+    return append.call(this, { ...given, key: undefined })
+  }
+  const failure = await firstFailure().finally(() => {
+    ModelLog.prototype.append = append
+  })
+  expect(failure).toContain('duplicate')
+  expect(failure).toContain('npm run trials -- --seed ')
+  expect(failure!.match(/^ {2}after /gm)!.length).toBeLessThan(10)
+}, 60_000)
+
+test('nodes that never ask for what a lost ring would have told are found out', async () => {
+  const { run } = HeadCheck.prototype
+  HeadCheck.prototype.run = async () => {}
+  const failure = await firstFailure().finally(() => {
+    HeadCheck.prototype.run = run
+  })
+  expect(failure).toContain('unseen')
+}, 60_000)
