@@ -45,6 +45,22 @@ test('a new connection goes on from where the last one was', async () => {
   expect(pages(scene)).toEqual([])
 })
 
+test('whoever joins while events are told is live like those before, and so is the client', async () => {
+  const scene = await live()
+  const room = scene.parley.room('r1')
+  const window = room.open()
+  let late: ReturnType<typeof room.subscribe> | undefined
+  window.onChange(() => {
+    if (window.events.length === 0 || late !== undefined) return
+    late = room.subscribe()
+    late.on('events', () => {})
+  })
+  await scene.clock.advance(1_000)
+  say(scene, 1)
+  await scene.clock.advance(1_000)
+  expect([late?.state, scene.parley.status.state]).toEqual(['live', 'live'])
+})
+
 test('a hole is filled from history, by one request for all who have it', async () => {
   const scene = await live()
   const other: number[] = []
