@@ -48,7 +48,7 @@ test('a new connection goes on from where the last one was', async () => {
 test('whoever joins while events are told is live like those before, and so is the client', async () => {
   const scene = await live()
   const room = scene.parley.room('r1')
-  const window = room.open()
+  const window = room.open({ pageSize: 5 })
   let late: ReturnType<typeof room.subscribe> | undefined
   window.onChange(() => {
     if (window.events.length === 0 || late !== undefined) return
