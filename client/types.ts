@@ -231,6 +231,11 @@ export interface TimelineWindow<E> {
   loadNewer(): Promise<void>
   jumpTo(seq: number): Promise<void>
   jumpToEnd(): Promise<void>
+  /**
+   * False: one reads further up, so nothing is let go of at the older end; when it is full, new
+   * events only raise `head`. True at first.
+   */
+  follow(on: boolean): void
   /** After a failed first load. */
   reload(): Promise<void>
   /** At most once for each frame received. */

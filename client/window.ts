@@ -26,6 +26,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   state: TimelineWindow<E>['state'] = 'loading'
   error: ParleyError | undefined
   atEnd = false
+  #follows = true
   readonly #max: number
   readonly #pageSize: number
   readonly #listeners = new Set<() => void>()
@@ -79,19 +80,14 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     if (this.atStart || !first) return Promise.resolve()
     return this.#more('older', { before: first }, (page) => {
       if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
-      this.events = [...page.events, ...this.events]
-      if (this.events.length > this.#max) {
-        this.events = this.events.slice(0, this.#max)
-        this.atEnd = false
-        this.#stand(page.epoch)
-      }
+      this.#join(page.events, this.events, false)
     })
   }
 
   loadNewer(): Promise<void> {
     if (this.atEnd) return Promise.resolve()
     return this.#more('newer', { after: this.#last }, (page) => {
-      if (page.events[0]?.seq === this.#last + 1) this.#append(page.events)
+      if (page.events[0]?.seq === this.#last + 1) this.#join(this.events, page.events, true)
       this.#stand(page.epoch)
       this.#meet()
     })
@@ -108,6 +104,10 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   /** Stays where it is until the page is there, and if it cannot be had. */
   #jump(to: HistoryOptions): Promise<void> {
     return this.state === 'ready' ? this.#goTo(to) : this.#load(to)
+  }
+
+  follow(on: boolean): void {
+    this.#follows = on
   }
 
   reload(): Promise<void> {
@@ -203,9 +203,14 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.pump()
   }
 
-  #append(events: readonly E[]): void {
-    const all = [...this.events, ...events]
-    this.events = all.length > this.#max ? all.slice(-this.#max) : all
+  #join(older: readonly E[], newer: readonly E[], dropsOlder: boolean): void {
+    const all = [...older, ...newer]
+    this.events = dropsOlder ? all.slice(-this.#max) : all.slice(0, this.#max)
+    // What is dropped at the newer end is not followed any more.
+    if (this.#last < all.at(-1)!.seq) {
+      this.atEnd = false
+      this.#stand(this.at!.epoch!)
+    }
   }
 
   override began(): void {
@@ -216,12 +221,12 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   protected override async heal(): Promise<void> {
     const { head } = this.channel
-    if (this.atEnd && head - this.at!.seq > this.#max) this.#reload({})
+    if (this.#follows && this.atEnd && head - this.at!.seq > this.#max) this.#reload({})
     else await super.heal()
   }
 
   protected take(events: AnyEvent[]): void {
-    this.#append(events as E[])
+    this.#join(this.events, events as E[], this.#follows)
     this.#changed()
   }
 
