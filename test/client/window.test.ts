@@ -35,6 +35,38 @@ test('it opens at the end and follows it', async () => {
   expect(scene.parley.status.state).toBe('live')
 })
 
+test('while somebody reads further up nothing is dropped there, and no more is taken', async () => {
+  const scene = await open(30, { pageSize: 10 })
+  const { window, clock, network } = scene
+  window.follow(false)
+  say(scene, 10)
+  await clock.advance(500)
+  expect([seqsOf(window), window.atEnd]).toEqual([range(21, 40), true])
+  say(scene, 3)
+  await clock.advance(500)
+  expect([seqsOf(window), window.atEnd, window.head]).toEqual([range(21, 40), false, 43])
+  expect(scene.parley.status.state).toBe('live')
+  network.cut()
+  say(scene, 30)
+  await clock.advance(5_000)
+  expect([seqsOf(window), window.head]).toEqual([range(21, 40), 73])
+  window.follow(true)
+  await Promise.all([window.jumpToEnd(), clock.advance(500)])
+  say(scene, 12)
+  await clock.advance(500)
+  expect(seqsOf(window)).toEqual(range(66, 85))
+})
+
+test('a gap is filled no further than there is room while somebody reads further up', async () => {
+  const scene = await open(10)
+  scene.window.follow(false)
+  scene.network.cut()
+  say(scene, 30)
+  await scene.clock.advance(5_000)
+  expect(seqsOf(scene.window)).toEqual(range(6, 25))
+  expect([scene.window.atEnd, scene.window.head]).toEqual([false, 40])
+})
+
 test('an empty timeline starts and ends at once', async () => {
   const { window } = await open(0)
   expect(window).toMatchObject({ state: 'ready', atStart: true, atEnd: true, head: 0, events: [] })
