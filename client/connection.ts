@@ -74,7 +74,7 @@ export class Connection {
 
   /** Tries now; or, if it seems connected, makes sure of it. */
   reconnect(): void {
-    if (this.ready) this.#probe()
+    if (this.ready) this.#ping()
     else if (this.#core.wanted) this.#open()
   }
 
@@ -210,12 +210,14 @@ export class Connection {
   }
 
   #watchSilence(): void {
-    this.#watch.set(SILENCE_MS, () => this.#probe())
+    this.#watch.set(SILENCE_MS, () => {
+      this.#ping()
+      this.#loseAfter(PING_TIMEOUT_MS)
+    })
   }
 
-  #probe(): void {
+  #ping(): void {
     this.send('ping', {}, () => {})
-    this.#loseAfter(PING_TIMEOUT_MS)
   }
 
   #loseAfter(ms: number): void {

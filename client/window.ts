@@ -99,7 +99,7 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   }
 
   jumpToEnd(): Promise<void> {
-    return this.#jump({})
+    return this.atEnd ? Promise.resolve() : this.#jump({})
   }
 
   /** Stays where it is until the page is there, and if it cannot be had. */
@@ -149,15 +149,12 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     const load = this.#loads
     const { events, epoch } = await this.#page(to)
     if (load !== this.#loads || this.ended) return
-    const toEnd = !to.around
-    // It has come there by itself meanwhile, and may be further than the page.
-    if (toEnd && this.atEnd && epoch === this.at!.epoch) return
     this.#again.clear()
     this.#again.succeeded()
     this.state = 'ready'
     this.events = events
     this.#stand(epoch)
-    this.atEnd = toEnd
+    this.atEnd = !to.around
     this.#meet()
     this.#changed()
   }
@@ -197,10 +194,13 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.at = { seq: this.#last, epoch }
   }
 
-  /** At the end, once nothing is known to be beyond. */
+  /** At the end, once nothing is known to be beyond. A page under way is older than that. */
   #meet(): void {
     const { epoch, head } = this.channel
-    if (this.state === 'ready' && epoch && this.#last >= head) this.atEnd = true
+    if (this.state === 'ready' && epoch && this.#last >= head && !this.atEnd) {
+      this.atEnd = true
+      this.#loads += 1
+    }
     this.pump()
   }
 

@@ -39,4 +39,6 @@ function failed(before: string): (error: Error) => never {
   }
 }
 
+// Whatever is written holds password hashes and private messages: it is its owner's alone.
+process.umask(0o077)
 await main(process.argv.slice(2))

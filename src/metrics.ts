@@ -35,6 +35,7 @@ export function createMetrics() {
     busDropped: counter('bus_dropped_total', 'Messages not sent, as NATS was away or too slow'),
     busReceived: counter('bus_received_total', 'Messages of other nodes'),
     busIgnored: counter('bus_ignored_total', 'Messages on our subjects that no node has written'),
+    signIns: counter('sign_ins_total', 'Sign-ins by outcome', ['outcome']),
     batchSize: histogram('batch_events', 'Events in one transaction', SIZES),
     commitTime: histogram('commit_seconds', 'From handing over a batch to its commit', SECONDS),
     flushTime: histogram('flush_seconds', 'Time one flush takes', SECONDS),

@@ -1,5 +1,6 @@
 /** Puts the parts together, and takes them apart again in the right order. */
 import { asyncApi } from './api/asyncapi.ts'
+import { cookieName } from './api/auth.ts'
 import { Connections } from './api/connections.ts'
 import { docsPage } from './api/docs.ts'
 import { createHttpHandler } from './api/http.ts'
@@ -76,7 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       page,
       checkReady: () => checkReady(store, bus, draining.now),
       metrics: () => readMetrics(metrics, chat, responder),
-      ...lazyDocuments(() => all, socketOperations),
+      ...lazyDocuments(() => all, socketOperations, config),
     }),
   ]
 
@@ -87,29 +88,44 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       handle: createHttpHandler({ ...api, router: new Router(all), responder }),
       sockets: { ...api, operations: socketOperations, responder, clock, metrics },
       responder,
+      plainPaths: all.map(({ path }) => path).filter((path) => !path.includes('{')),
     },
   )
   connections.start()
   const stopTimers = startTimers(chat, metrics, log)
-  return {
-    url: listener.url,
-    async stop() {
-      draining.now = true
-      listener.close()
-      connections.endAll('restarting')
-      page.close()
-      // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
-      const hashed = chat.passwords.close()
-      const rechecked = stopTimers()
-      await drained(listener, connections, config.drainTimeoutMs)
-      connections.stop()
-      await listener.stop()
-      await Promise.all([hashed, rechecked])
-      await chat.recorder.settled()
-      await bus.stop()
-      await store.close()
-    },
+  const stop = () => {
+    draining.now = true
+    page.close()
+    return stopServer({ config, listener, connections, chat, bus, store, stopTimers })
   }
+  return { url: listener.url, stop }
+}
+
+interface Parts {
+  config: Config
+  listener: Listener
+  connections: Connections
+  chat: Chat
+  bus: Bus
+  store: Store
+  stopTimers: () => Promise<void>
+}
+
+/** In this order: nobody new, nobody left, nothing under way, nothing open. */
+async function stopServer(parts: Parts): Promise<void> {
+  const { config, listener, connections, chat, bus, store, stopTimers } = parts
+  listener.close()
+  connections.endAll('restarting')
+  // First, so that a rush of sign-ins does not hold up the rest: its queue may be minutes long.
+  const hashed = chat.passwords.close()
+  const rechecked = stopTimers()
+  await drained(listener, connections, config.drainTimeoutMs)
+  connections.stop()
+  await listener.stop()
+  await Promise.all([hashed, rechecked])
+  await chat.recorder.settled()
+  await bus.stop()
+  await store.close()
 }
 
 /** An address that cannot be had must not leave the store open. */
@@ -137,9 +153,10 @@ function createBus(config: Config, store: Store, log: Log, metrics: Metrics): Bu
 function lazyDocuments(
   all: () => readonly Operation[],
   socketOperations: SocketOperations,
+  config: Config,
 ): Pick<Service, 'openapi' | 'asyncapi' | 'docsPage'> {
   return {
-    openapi: once(() => JSON.stringify(openApi(all(), version))),
+    openapi: once(() => JSON.stringify(openApi(all(), version, cookieName(config)))),
     asyncapi: once(() => JSON.stringify(asyncApi(socketOperations, version))),
     docsPage: once(() => docsPage(all(), socketOperations)),
   }

@@ -195,6 +195,15 @@ describe('links', () => {
   })
 })
 
+test.each(['docs/security.md', 'docs/promises.md'])('every test that %s names is there', (path) => {
+  const named = [...readDoc(path).matchAll(/`(test\/[\w./-]+\.ts)`: “([^”]+)”/g)]
+  expect(named.length).toBeGreaterThan(20)
+  const missing = named.filter(
+    ([, file, title]) => !existsSync(join(ROOT, file!)) || !readDoc(file!).includes(title!),
+  )
+  expect(missing.map(([reference]) => reference)).toEqual([])
+})
+
 function leadsSomewhere(from: string, target: string): boolean {
   const [file = '', anchor] = target.split('#')
   const path = file === '' ? from : join(dirname(from), file)

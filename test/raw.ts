@@ -136,6 +136,8 @@ export interface RawFrame {
   /** RSV1–RSV3 as bits 6–4 of the first byte. */
   rsv?: number
   masked?: boolean
+  /** In how many bits the length is told; as few as it takes, unless it is said. */
+  lengthBits?: 7 | 16 | 64
 }
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 }
@@ -150,9 +152,10 @@ export function encodeFrame(frame: RawFrame): Buffer {
   const first = (fin ? 0x80 : 0) | rsv | opcode
   const size = payload.length
   const maskBit = masked ? 0x80 : 0
+  const { lengthBits = size < 126 ? 7 : size < 65_536 ? 16 : 64 } = frame
   let head: Buffer
-  if (size < 126) head = Buffer.from([first, maskBit | size])
-  else if (size < 65_536) {
+  if (lengthBits === 7) head = Buffer.from([first, maskBit | size])
+  else if (lengthBits === 16) {
     head = Buffer.from([first, maskBit | 126, 0, 0])
     head.writeUInt16BE(size, 2)
   } else {
@@ -187,6 +190,11 @@ export class RawWebSocket {
       handshake(path, { Host: host, Authorization: `Bearer ${token}`, ...headers }),
     )
     if (response?.status !== 101) throw new Error(`${response?.status} instead of 101`)
+    return RawWebSocket.over(connection)
+  }
+
+  /** What a connection has become whose handshake was answered with 101. */
+  static over(connection: RawConnection): RawWebSocket {
     return new RawWebSocket(connection)
   }
 

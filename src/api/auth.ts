@@ -7,16 +7,23 @@ import type { Viewer } from '../chat/sessions.ts'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
 
-const COOKIE = 'parley_session'
-
 export interface Credentials {
   token: string
   /** True if the browser sent it by itself. */
   fromCookie: boolean
 }
 
+/**
+ * The cookie's name. Under https it has the prefix with which browsers take a cookie from this very
+ * host alone: else a page on a neighbour, such as `blog.example.org`, could set one for all of
+ * `example.org` and have people talk in somebody else's name.
+ */
+export function cookieName({ publicUrl }: Config): string {
+  return isHttps(publicUrl) ? '__Host-parley_session' : 'parley_session'
+}
+
 /** The token of a request; the `Authorization` header goes before the cookie. */
-export function findCredentials(headers: Headers): Credentials | undefined {
+export function findCredentials(headers: Headers, config: Config): Credentials | undefined {
   const authorization = headers.get('authorization')
   if (authorization !== null) {
     const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? ''
@@ -24,9 +31,10 @@ export function findCredentials(headers: Headers): Credentials | undefined {
   }
   const cookies = headers.get('cookie')
   if (cookies === null) return undefined
+  const name = cookieName(config)
   for (const cookie of cookies.split(';')) {
     const at = cookie.indexOf('=')
-    if (cookie.slice(0, at).trim() === COOKIE)
+    if (cookie.slice(0, at).trim() === name)
       return { token: cookie.slice(at + 1).trim(), fromCookie: true }
   }
   return undefined
@@ -77,6 +85,11 @@ export function clearedCookie(config: Config): string {
 }
 
 function cookie(config: Config, value: string, maxAgeS: number): string {
-  const secure = config.publicUrl.startsWith('https:') ? '; Secure' : ''
-  return `${COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${maxAgeS}${secure}`
+  const secure = isHttps(config.publicUrl) ? '; Secure' : ''
+  const pair = `${cookieName(config)}=${value}`
+  return `${pair}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${maxAgeS}${secure}`
+}
+
+function isHttps(url: string): boolean {
+  return url.startsWith('https:')
 }

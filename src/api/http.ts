@@ -4,6 +4,7 @@
  */
 import type { Viewer } from '../chat/sessions.ts'
 import { problem } from '../errors.ts'
+import { networkOf } from './address.ts'
 import { checkOrigin, findCredentials, getViewer } from './auth.ts'
 import { decodeUtf8, parseObject } from './json.ts'
 import type { Api, Call, Operation } from './operation.ts'
@@ -93,7 +94,7 @@ async function openSocket(
   peer: Peer,
   wantsSocket: boolean,
 ): Promise<undefined> {
-  const known = findCredentials(headers) !== undefined
+  const known = findCredentials(headers, options.config) !== undefined
   const viewer = known ? await authenticate(options, headers, origin, peer) : undefined
   if (!wantsSocket)
     throw problem('upgrade_required', { headers: { Upgrade: 'websocket', Connection: 'Upgrade' } })
@@ -113,7 +114,7 @@ function authenticate(
   origin: string,
   peer: Peer,
 ): Viewer | Promise<Viewer> {
-  const credentials = findCredentials(headers)
+  const credentials = findCredentials(headers, options.config)
   if (credentials?.fromCookie) {
     const required = headers.get('upgrade') !== null
     checkOrigin(headers, origin, { required })
@@ -151,11 +152,11 @@ export function splitUrl(url: string): { path: string; search: string } {
   return { path: url.slice(start, mark), search: url.slice(mark + 1) }
 }
 
-/** The address to hold rates against: the peer's, or what the nearest trusted proxy saw. */
+/** What to hold rates against: the peer's network, or that of whom the trusted proxy saw. */
 function clientAddress({ config }: Api, headers: Headers, peer: Peer): string {
-  if (config.trustedProxyHops === 0) return peer.address()
+  if (config.trustedProxyHops === 0) return networkOf(peer.address())
   const seen = headers.get('x-forwarded-for')?.split(',') ?? []
-  return seen.at(-config.trustedProxyHops)?.trim() || peer.address()
+  return networkOf(seen.at(-config.trustedProxyHops)?.trim() || peer.address())
 }
 
 function readQuery(operation: Operation, search: string): unknown {

@@ -134,25 +134,31 @@ export class Limits {
    * other.
    */
   async guard<T>(name: string, address: string, attempt: () => Promise<T>): Promise<T> {
-    if (!this.on) return attempt()
-    this.#counted(() => {
-      this.#failuresByAddress.take(address)
-      try {
-        this.#failuresByName.take(name)
-      } catch (error) {
-        this.#failuresByAddress.refund(address)
-        throw error
-      }
-    })
-    let failed = false
+    let outcome = 'throttled'
     try {
+      if (this.on) this.#counted(() => this.#takeFailure(name, address))
+      outcome = 'accepted'
       return await attempt()
     } catch (error) {
-      failed = (error as { code?: string }).code === 'wrong_credentials'
+      if (outcome !== 'throttled')
+        outcome = (error as { code?: string }).code === 'wrong_credentials' ? 'wrong' : 'failed'
       throw error
     } finally {
-      if (!failed) this.#failuresByName.refund(name)
-      if (!failed) this.#failuresByAddress.refund(address)
+      this.#metrics.signIns.inc({ outcome })
+      if (this.on && (outcome === 'accepted' || outcome === 'failed')) {
+        this.#failuresByName.refund(name)
+        this.#failuresByAddress.refund(address)
+      }
+    }
+  }
+
+  #takeFailure(name: string, address: string): void {
+    this.#failuresByAddress.take(address)
+    try {
+      this.#failuresByName.take(name)
+    } catch (error) {
+      this.#failuresByAddress.refund(address)
+      throw error
     }
   }
 

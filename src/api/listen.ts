@@ -6,7 +6,7 @@
 import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
-import type { HttpHandler } from './http.ts'
+import { type HttpHandler, splitUrl } from './http.ts'
 import { lengthenListenQueues } from './listen-backlog.ts'
 import { Outbox } from './outbox.ts'
 import type { Peer } from './peer.ts'
@@ -52,13 +52,14 @@ export interface ListenOptions {
   handle: HttpHandler
   sockets: Omit<SocketOptions, 'outbox'>
   responder: Responder
+  /** The paths without parameters, which are answered only if they are asked for as they stand. */
+  plainPaths: readonly string[]
 }
 
 /** Throws a sentence for people if the address cannot be listened on. */
 export function listen(options: ListenOptions): Listener {
-  const { config, handle, responder } = options
+  const { config, responder } = options
   const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
-  const refuse = (code: 'bad_path' | 'no_such_path') => () => responder.error(problem(code))
   const server = bound(config, () =>
     Bun.serve<SocketData>({
       hostname: config.host,
@@ -68,12 +69,7 @@ export function listen(options: ListenOptions): Listener {
       idleTimeout: IDLE_S,
       maxRequestBodySize: config.bodyBytesMax * BODY_LIMITS,
       development: false,
-      // Bun resolves dot segments before we see the path (trap 7), but it routes by the raw one.
-      routes: Object.fromEntries([
-        ...DOTTED.map((path) => [path, refuse('bad_path')]),
-        ...NOWHERE.map((path) => [path, refuse('no_such_path')]),
-      ]),
-      fetch: (request, self) => handle(request, new BunPeer(request, self)),
+      ...answersByPath(options),
       error: (error) => responder.error(error),
       websocket: {
         // Deflate would run once for each receiver (trap 8).
@@ -88,7 +84,9 @@ export function listen(options: ListenOptions): Listener {
         // Synchronous: async handlers run side by side (trap 3).
         message: ({ data }, message) =>
           data.connection!.received(typeof message === 'string' ? message : undefined),
-        pong: ({ data }) => data.connection!.ponged(),
+        // Bun answers pings by itself; we only count them.
+        ping: ({ data }) => data.connection!.controlled(),
+        pong: ({ data }) => data.connection!.controlled(),
         drain: ({ data }) => data.connection!.writable(),
         close: ({ data }) => data.connection!.closed(),
       },
@@ -101,6 +99,28 @@ export function listen(options: ListenOptions): Listener {
     // Everything was told to close before: stop alone would wait for open sockets (trap 4).
     stop: async () => void server.stop(true),
     pending: () => server.pendingRequests,
+  }
+}
+
+/**
+ * Bun resolves dot segments and backslashes before we see the path (trap 7), but it routes by the
+ * raw one. So a plain path that has come to `fetch` was written in another way, past the rule that
+ * a proxy in front may have for it.
+ */
+function answersByPath({ handle, responder, plainPaths }: ListenOptions) {
+  const refuse = (code: 'bad_path' | 'no_such_path') => () => responder.error(problem(code))
+  const answer = (request: Request, self: Server<SocketData>) =>
+    handle(request, new BunPeer(request, self)) as Promise<Response>
+  const plain = new Set(plainPaths)
+  const badPath = refuse('bad_path')
+  return {
+    routes: Object.fromEntries([
+      ...DOTTED.map((path) => [path, badPath]),
+      ...NOWHERE.map((path) => [path, refuse('no_such_path')]),
+      ...plainPaths.map((path) => [path, answer]),
+    ]),
+    fetch: (request: Request, self: Server<SocketData>) =>
+      plain.has(splitUrl(request.url).path) ? badPath() : answer(request, self),
   }
 }
 

@@ -27,7 +27,7 @@ const ALWAYS: ErrorCode[] = [
   'overloaded',
 ]
 
-export function openApi(operations: readonly Operation[], version: string): Json {
+export function openApi(operations: readonly Operation[], version: string, cookie: string): Json {
   const paths: Record<string, Json> = {}
   for (const operation of operations) {
     const path = (paths[operation.path] ??= {})
@@ -47,7 +47,7 @@ export function openApi(operations: readonly Operation[], version: string): Json
       schemas: components(),
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer' },
-        cookie: { type: 'apiKey', in: 'cookie', name: 'parley_session' },
+        cookie: { type: 'apiKey', in: 'cookie', name: cookie },
       },
     },
   }

@@ -35,7 +35,6 @@ const PAGE_HEADERS = {
   'Content-Security-Policy': PAGE_POLICY,
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Permissions-Policy': SWITCHED_OFF.map((feature) => `${feature}=()`).join(', '),
-  'Referrer-Policy': 'no-referrer',
 }
 const ASSET_HEADERS = { 'Cache-Control': 'public, max-age=31536000, immutable' }
 

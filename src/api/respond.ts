@@ -30,6 +30,7 @@ export class Responder {
       'Cache-Control': 'no-store',
       'Content-Security-Policy': POLICY,
       'Cross-Origin-Resource-Policy': 'same-origin',
+      'Referrer-Policy': 'no-referrer',
       'X-Content-Type-Options': 'nosniff',
       ...(config.corsOrigins.length > 0 && { Vary: 'Origin' }),
       ...(config.publicUrl.startsWith('https:') && {

@@ -120,12 +120,17 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
     if (this.#endedAt !== undefined) return
     this.#answered = true
     if (text === undefined) return this.end('bad_frame')
-    const { limits, config } = this.#options
-    const fullAt = limits.frames.take(this.#budgetFullAt)
-    if (fullAt === undefined) return this.end('too_busy')
-    this.#budgetFullAt = fullAt
-    this.#queue ??= new FrameQueue(this, config.socketQueueMax)
+    if (!this.#spendFrame()) return
+    this.#queue ??= new FrameQueue(this, this.#options.config.socketQueueMax)
     if (!this.#queue.push(text)) this.end('too_busy')
+  }
+
+  /** False if it has sent too many frames, and is ended. */
+  #spendFrame(): boolean {
+    const fullAt = this.#options.limits.frames.take(this.#budgetFullAt)
+    if (fullAt === undefined) this.end('too_busy')
+    else this.#budgetFullAt = fullAt
+    return fullAt !== undefined
   }
 
   idle(): void {
@@ -136,8 +141,9 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
     this.end('bad_frame')
   }
 
-  ponged(): void {
-    this.#answered = true
+  /** A ping or a pong: a sign of life, and a frame like any other. */
+  controlled(): void {
+    if (this.#endedAt === undefined && this.#spendFrame()) this.#answered = true
   }
 
   operate(frame: Frame): void | Promise<void> {
@@ -210,6 +216,8 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   }
 
   #follow(id: number, place: Place, start: Start): void | Promise<void> {
+    // It may have ended while the place was looked up, and nobody would end what begins after that.
+    if (this.#endedAt !== undefined) return
     this.#subscriptions ??= new Subscriptions(this.#options, this)
     const feed = this.#subscriptions.add(place, start)
     if (feed instanceof Promise) return feed.then((late) => this.#began(id, late))

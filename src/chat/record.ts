@@ -152,12 +152,14 @@ export class Recorder {
     metrics.commitTime.observe((clock.monotonicMs() - startedAt) / 1_000)
   }
 
+  /** Replays, too: another node may have recorded the original, and died before it could tell. */
   #announce(results: readonly Appended[]): void {
     const news: LiveEvent[] = []
     for (const result of results) {
-      if (result.outcome !== 'recorded') continue
+      if (result.outcome === 'key_reused') continue
       news.push(liveEvent(result.event))
-      if (result.inboxEntry !== null) news.push(liveEvent(result.inboxEntry))
+      if (result.outcome === 'recorded' && result.inboxEntry !== null)
+        news.push(liveEvent(result.inboxEntry))
     }
     this.#options.bus.publish(news)
   }

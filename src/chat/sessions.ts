@@ -5,7 +5,7 @@
  */
 import { hash, randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { problem } from '../errors.ts'
+import { Problem, problem } from '../errors.ts'
 import type { Bus } from '../live/bus.ts'
 import type { Log } from '../log.ts'
 import type { Store } from '../store/store.ts'
@@ -21,6 +21,8 @@ const USER_AGENT_CHARS_MAX = 200
 const TOUCH_PART = 1 / 720
 /** Sessions ended lately, so that one that is just being loaded is not taken for alive. */
 const ENDED_REMEMBERED_MAX = 10_000
+/** Until it is asked what became of a change whose outcome is not known. */
+const DOUBT_MS = 250
 const EXPIRED_DELETED_AT_ONCE = 1_000
 
 /** Sessions in one query. */
@@ -71,6 +73,9 @@ export class Sessions {
   readonly #byToken = new Map<string, Viewer>()
   readonly #tokenOf = new Map<Id, string>()
   readonly #ended = new Set<Id>()
+  #isDoubtful = false
+  /** What was read from the store before this was raised may not be so any more. */
+  #loads = 0
   #holder: SessionHolder = { ended() {}, held: () => [] }
 
   constructor(options: SessionsOptions) {
@@ -100,7 +105,7 @@ export class Sessions {
       usedAt: now,
       expiresAt: now + ttlMs,
     }
-    const surplus = await store.createSession(session, perUserMax)
+    const surplus = await this.#changing(store.createSession(session, perUserMax))
     if (surplus.length > 0) bus.revoke(surplus)
     const viewer = viewerOf(user, session, clock.monotonicMs())
     return { token, viewer: this.#remember(token, viewer) }
@@ -123,7 +128,8 @@ export class Sessions {
     const { session } = viewer
     const now = clock.now()
     if (session.expiresAt <= now || this.#ended.has(session.id)) return false
-    if (now - session.usedAt >= ttlMs * TOUCH_PART) {
+    // A use that is still to come was noted before the clock was set back.
+    if (now - session.usedAt >= ttlMs * TOUCH_PART || now < session.usedAt) {
       session.usedAt = now
       session.expiresAt = now + ttlMs
       store.touchSession(session.id, now, session.expiresAt).catch((error) => {
@@ -151,7 +157,8 @@ export class Sessions {
   /** Ends one of this user's sessions, on all nodes. Throws `no_such_session`. */
   async end(user: Id, id: Id): Promise<void> {
     const { store, bus } = this.#options
-    if ((await store.deleteSession(id, user)) === undefined) throw problem('no_such_session')
+    const ended = await this.#changing(store.deleteSession(id, user))
+    if (ended === undefined) throw problem('no_such_session')
     bus.revoke([id])
   }
 
@@ -190,6 +197,40 @@ export class Sessions {
     this.revoked(ids.filter((id) => !kept.has(id)))
   }
 
+  /**
+   * A change that may have ended sessions. If its outcome is not known nobody is told which, and it
+   * may still happen; so what is in memory is looked at again as soon as the store can write.
+   */
+  async #changing<T>(change: Promise<T>): Promise<T> {
+    try {
+      return await change
+    } catch (error) {
+      if (error instanceof Problem && error.code === 'outcome_unknown') this.#doubt()
+      throw error
+    }
+  }
+
+  #doubt(): void {
+    if (this.#isDoubtful) return
+    this.#isDoubtful = true
+    setTimeout(() => void this.#settle(), DOUBT_MS).unref()
+  }
+
+  async #settle(): Promise<void> {
+    this.#isDoubtful = false
+    try {
+      // It writes after whatever was to be written before.
+      await this.#options.store.check()
+      this.#byToken.clear()
+      this.#tokenOf.clear()
+      this.#loads += 1
+      await this.check()
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'sessions that may be over could not be asked for yet')
+      this.#doubt()
+    }
+  }
+
   /** Removes what has expired from the store, a bounded number at a time. */
   async deleteExpired(): Promise<void> {
     const { store, clock } = this.#options
@@ -199,7 +240,9 @@ export class Sessions {
   async #load(token: string): Promise<Viewer | undefined> {
     const { store, users, clock } = this.#options
     const askedAtMs = clock.monotonicMs()
+    const loads = this.#loads
     const session = await store.findSession(digest(token))
+    if (loads !== this.#loads) return this.#load(token)
     const known = this.#byToken.get(token)
     if (session === undefined) {
       if (known !== undefined) this.revoked([known.session.id])

@@ -2,10 +2,10 @@
  * Connections to PostgreSQL, and the calls that wait for them.
  *
  * - A connection is opened when a call finds none free, up to a maximum, and then kept.
- * - A call waits for a connection only for a while, and then is refused, with nothing done.
- * - While PostgreSQL is away, that while counts from its beginning, not from each call: so whoever
- *   has waited for an earlier answer already is refused at once, and no queue builds up. One
- *   connection is tried again and again meanwhile, so that it comes back by itself.
+ * - A call waits for a busy connection only for a while, and then is refused, with nothing done.
+ * - When PostgreSQL goes away, all who wait are refused a little later, and whoever comes then at
+ *   once: so a post that has waited for an earlier one already hears in time, and no queue builds
+ *   up. One connection is tried again and again meanwhile, so that it comes back by itself.
  * - A connection that gives no answer in time is thrown away, and the idle ones with it: whatever
  *   silenced the one silenced the others.
  */
@@ -28,7 +28,7 @@ export interface PoolOptions {
  * behind another call is still answered in time; and a statement before we do, for then it is known
  * that nothing was done.
  */
-const SHARES = { connection: 0.25, lock: 0.4, statement: 0.7, answer: 0.75 }
+const SHARES = { away: 0.25, lock: 0.4, statement: 0.7, answer: 0.75, busy: 0.75 }
 
 /** How often a statement is begun that PostgreSQL has undone for the sake of another. */
 const ATTEMPTS_MAX = 3
@@ -37,7 +37,7 @@ const REOPEN_MS = { min: 100, spread: 200 }
 
 interface Waiting {
   resolve: (connection: PostgresConnection) => void
-  reject: (error: unknown) => void
+  reject: (error: Problem) => void
   timer: ReturnType<typeof setTimeout>
 }
 
@@ -58,9 +58,8 @@ export class PostgresPool {
   #size = 0
   #opening = 0
   #atWork = 0
-  /** Since when no connection can be had. */
-  #awaySinceMs: number | undefined
-  #awayBecause: unknown
+  /** Set while no connection can be had; with `isOver` nobody waits for it any more. */
+  #away: { because: unknown; isOver: boolean; timer: ReturnType<typeof setTimeout> } | undefined
   #reopening: ReturnType<typeof setTimeout> | undefined
   #closed: Deferred<void> | undefined
 
@@ -80,8 +79,10 @@ export class PostgresPool {
 
   async #run<Row>(statement: string, values: unknown[], changes: boolean): Promise<Row[]> {
     const { timeoutMs } = this.#options
+    const endMs = systemClock.monotonicMs() + timeoutMs
     const connection = await this.#take()
-    const untilMs = systemClock.monotonicMs() + timeoutMs * SHARES.answer
+    const fullMs = systemClock.monotonicMs() + timeoutMs * SHARES.answer
+    const untilMs = Math.min(fullMs, endMs)
     try {
       for (let attempt = 1; ; attempt++)
         try {
@@ -89,7 +90,9 @@ export class PostgresPool {
         } catch (error) {
           const isLate = systemClock.monotonicMs() >= untilMs
           if (isUnlucky(error) && attempt < ATTEMPTS_MAX && !isLate) continue
-          if (error instanceof ConnectionLost && error.isSilence) this.#dropIdle(error)
+          // Who waited long for a connection has less time left, which then proves nothing.
+          const isSilence = error instanceof ConnectionLost && error.isSilence
+          if (isSilence && untilMs === fullMs) this.#dropIdle(error)
           throw problemOf(error, changes)
         }
     } finally {
@@ -110,28 +113,21 @@ export class PostgresPool {
     }
     const { timeoutMs, queueMax } = this.#options
     if (this.#waiting.size >= queueMax) throw problem('overloaded', { retryAfterS: 1 })
-    const awayMs =
-      this.#awaySinceMs === undefined ? 0 : systemClock.monotonicMs() - this.#awaySinceMs
-    const patienceMs = timeoutMs * SHARES.connection - awayMs
-    if (patienceMs <= 0) throw this.#refusal()
+    if (this.#away?.isOver) throw problemOf(this.#away.because, false)
     const { promise, resolve, reject } = deferred<PostgresConnection>()
-    const expire = () => {
-      this.#waiting.delete(waiting)
-      // None was busy: there was none at all.
-      if (this.#size === this.#opening && this.#awaySinceMs === undefined)
-        this.#beAway(new ConnectionLost('no connection in time'), patienceMs)
-      reject(this.#refusal())
-      this.#leaveIfLast()
-    }
-    const waiting = { resolve, reject, timer: setTimeout(expire, patienceMs) }
+    const expire = () => this.#refuse(waiting, problem('overloaded', { retryAfterS: 1 }))
+    const waiting = { resolve, reject, timer: setTimeout(expire, timeoutMs * SHARES.busy) }
     this.#waiting.add(waiting)
     this.#grow()
+    if (this.#size === this.#opening) this.#beAway(new ConnectionLost('no connection in time'))
     return promise
   }
 
-  #refusal(): Problem {
-    if (this.#awaySinceMs === undefined) return problem('overloaded', { retryAfterS: 1 })
-    return problemOf(this.#awayBecause, false)
+  #refuse(waiting: Waiting, because: Problem): void {
+    this.#waiting.delete(waiting)
+    clearTimeout(waiting.timer)
+    waiting.reject(because)
+    this.#leaveIfLast()
   }
 
   /** Opens one more connection if there is none, or if more calls wait than are being opened. */
@@ -160,9 +156,24 @@ export class PostgresPool {
     this.#leaveIfLast()
   }
 
-  #beAway(because: unknown, forMs = 0): void {
-    this.#awaySinceMs ??= systemClock.monotonicMs() - forMs
-    this.#awayBecause = because
+  /** No connection is open. Until one is, calls wait for a moment, and then no more. */
+  #beAway(because: unknown): void {
+    if (this.#away !== undefined) {
+      this.#away.because = because
+      return
+    }
+    const giveUp = () => {
+      away.isOver = true
+      for (const waiting of this.#waiting) this.#refuse(waiting, problemOf(away.because, false))
+    }
+    const timer = setTimeout(giveUp, this.#options.timeoutMs * SHARES.away)
+    const away = { because, isOver: false, timer }
+    this.#away = away
+  }
+
+  #beBack(): void {
+    clearTimeout(this.#away?.timer)
+    this.#away = undefined
   }
 
   /** Tries again after a pause. */
@@ -178,7 +189,7 @@ export class PostgresPool {
 
   /** One that has just answered is free: PostgreSQL is there. */
   #offer(connection: PostgresConnection): void {
-    this.#awaySinceMs = undefined
+    this.#beBack()
     const [next] = this.#waiting
     if (next === undefined) {
       this.#idle.push(connection)
@@ -220,6 +231,7 @@ export class PostgresPool {
     this.#leaveIfLast()
     await this.#closed.promise
     clearTimeout(this.#reopening)
+    clearTimeout(this.#away?.timer)
     await Promise.all(this.#idle.splice(0).map((connection) => connection.close()))
   }
 }

@@ -175,6 +175,11 @@ describe('at the edge, all is well', () => {
     expect(await replyTo(text(PING.padEnd(65_536)))).toBe('{"re":1,"ok":{}}')
   })
 
+  test('a length told in more bits than it takes', async () => {
+    for (const lengthBits of [16, 64] as const)
+      expect(await replyTo({ ...text(PING), lengthBits })).toBe('{"re":1,"ok":{}}')
+  })
+
   test('a ping of 125 bytes is answered with the same', async () => {
     expect(await replyTo(frame(OPCODE.ping, 'x'.repeat(125)))).toBe('x'.repeat(125))
   })
@@ -210,6 +215,16 @@ describe('at the edge, all is well', () => {
     }, 'the connection is forgotten')
   })
 })
+
+test.each(['0000000000010001', '0000000100000000', '7fffffffffffffff', 'ffffffffffffffff'])(
+  'a length of 0x%s is refused before a byte of it: 1009',
+  async (length) => {
+    const socket = await RawWebSocket.open(target.url, target.ada.token)
+    socket.connection.write(Buffer.from(`81ff${length}00000000`, 'hex'))
+    expect(await socket.closeCode()).toBe(1009)
+    socket.connection.cut()
+  },
+)
 
 test('60,000 fragments that never end are held within the size of a frame', async () => {
   const before = await target.residentBytes()

@@ -114,6 +114,10 @@ describe('paths', () => {
     '/a/b/c/d/../me',
     '/room/%2e%2e/me',
     '/room/.%2E/me',
+    '/./me',
+    '/%2e/me',
+    '/.\\me',
+    '/x\\..\\me',
   ])('%s: 400', async (path) => {
     const request = `GET ${path} HTTP/1.1\r\n${target.headers}\r\n`
     await answersWith(request, { status: 400, code: 'bad_path' })

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { type Person, ServerProcess, signIn, signUp, until, within } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
-import { handshake, rawRequest } from '../raw.ts'
+import { handshake, OPCODE, RawWebSocket, rawRequest, text } from '../raw.ts'
 import { problemIn, refusal } from './codes.ts'
 
 describe('connections of one user', () => {
@@ -199,6 +199,28 @@ describe('rates', () => {
     }
   })
 
+  test.each([
+    ['pings', OPCODE.ping],
+    ['pongs', OPCODE.pong],
+  ])('%s are frames, too: the burst passes, one more closes with 1008', async (_, opcode) => {
+    const settings = { rateLimits: 'on', framesBurstMax: 20, framesPerMinuteMax: 1 }
+    const server = await ServerProcess.start(settings)
+    try {
+      const ada = await signUp(server.url)
+      const socket = await RawWebSocket.open(server.url, ada.token)
+      const one = { opcode, payload: Buffer.from('x') }
+      socket.send(...Array.from({ length: 19 }, () => one), text('{"id":1,"op":"ping"}'))
+      for (let i = 0; i < (opcode === OPCODE.ping ? 19 : 0); i++)
+        expect(await socket.next()).toMatchObject({ opcode: OPCODE.pong })
+      expect((await socket.next())!.payload.toString()).toBe('{"re":1,"ok":{}}')
+      socket.send(one)
+      expect(await socket.closeCode()).toBe(1008)
+      socket.connection.cut()
+    } finally {
+      await server.stopAndForget()
+    }
+  })
+
   test('behind a proxy the rate is held against whom the proxy saw', async () => {
     const server = await ServerProcess.start({
       rateLimits: 'on',
@@ -216,6 +238,10 @@ describe('rates', () => {
       expect(await guessFrom('10.0.0.2')).toBe(401)
       // What the client itself put in front does not count.
       expect(await guessFrom('10.9.9.9, 10.0.0.1')).toBe(429)
+      // Nor does another address of the same network, of which IPv6 gives everyone plenty.
+      expect(await guessFrom('2001:db8:1:2::1')).toBe(401)
+      expect(await guessFrom('2001:db8:1:2:f::2')).toBe(429)
+      expect(await guessFrom('2001:db8:1:3::1')).toBe(401)
     } finally {
       await server.stopAndForget()
     }

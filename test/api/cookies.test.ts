@@ -205,7 +205,12 @@ test('behind a public address, links, origin and cookie are that address’s', a
     const created = await ada.fetch('/rooms', { method: 'POST', json: { name: 'Salon' } })
     expect(created.headers.get('location')).toStartWith(`${PUBLIC}/room/`)
     expect(created.headers.get('strict-transport-security')).toBe('max-age=31536000')
-    expect(await signInCookie(ada)).toEndWith('; Secure')
+    const cookie = await signInCookie(ada)
+    expect(cookie).toStartWith('__Host-parley_session=')
+    expect(cookie).toEndWith('; Secure')
+    // What a neighbour's page can set for the whole domain has another name: it counts for nothing.
+    const tossed = { cookie: cookie.split(';')[0]!.replace('__Host-', '') }
+    expect(await refusal(fetch(`${server.url}/me`, { headers: tossed }))).toBe('401 not_signed_in')
     const browser = await Browser.signIn(ada)
     expect(await browser.handshake('/ws', PUBLIC)).toBe(101)
     expect(await browser.handshake('/ws', server.url)).toBe(403)

@@ -44,6 +44,7 @@ const WAITS = ['0', '1']
 /** A value that the schema allows, its bounds more often than chance would have them. */
 function allowedBy(schema: Json, name: string, known: Known): fc.Arbitrary<unknown> {
   if (name === 'wait') return fc.constantFrom(...WAITS)
+  if (schema.const !== undefined) return fc.constant(schema.const)
   const own = schema.type === 'integer' ? integerOf(schema) : stringOf(schema)
   const values = known[name]
   return values === undefined ? own : fc.oneof(fc.constantFrom(...values), own)
@@ -119,7 +120,11 @@ function validRequest(one: Described, known: Known, tokens: string[]): fc.Arbitr
 
 function bodyOf({ requestBody }: Json, known: Known): fc.Arbitrary<object | undefined> {
   if (requestBody === undefined) return fc.constant(undefined)
-  const { properties, required } = requestBody.content['application/json'].schema
+  return objectOf(requestBody.content['application/json'].schema, known)
+}
+
+/** An object that the schema allows. */
+export function objectOf({ properties, required }: Json, known: Known): fc.Arbitrary<object> {
   const fields = Object.entries<Json>(properties).map(([name, schema]) => [
     name,
     allowedBy(schema, name, known),
@@ -187,7 +192,8 @@ const MUTATIONS: Mutation[] = [
   // The path and the method.
   ({ path }, n) => {
     const parts = path.split('/')
-    parts[1 + (n % (parts.length - 1))] = pick(['%2e', '.', '*', '%00', 'é', '%', '%f0%9f'], n >> 3)
+    const odd = ['%2e', '.', '*', '%00', 'é', '%', '%f0%9f']
+    parts[1 + (n % (parts.length - 1))] = pick(odd, n >> 3)
     return { path: parts.join('/') }
   },
   ({ path }, n) => ({ path: path + pick(['/', '//', '/x', '/..', '%2f', '/%2e%2e/', '#a'], n) }),

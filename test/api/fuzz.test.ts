@@ -1,6 +1,6 @@
 /**
- * Every operation that /openapi.json describes, asked thousands of times for what it says, for
- * nearly that, and for anything at all. Whatever comes, the answer is one that is declared there, in
+ * Every operation that /openapi.json describes, asked again and again for what it says, for nearly
+ * that, and for anything at all. Whatever comes, the answer is one that is declared there, in
  * status, type and shape; what the description refuses the server refuses, and what it allows the
  * server takes.
  *

@@ -103,6 +103,7 @@ test('every answer, good or bad, tells browsers to trust nothing else', async ()
   ]
   for (const { headers } of answers) {
     expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('referrer-policy')).toBe('no-referrer')
     expect(headers.get('cache-control')).toBe('no-store')
     const policy = headers.get('content-security-policy')
     expect(policy).toStartWith("default-src 'none'")

@@ -217,7 +217,7 @@ test('a commit that takes too long and then fails is announced to nobody', async
   expect(desk.announced).toEqual([])
 })
 
-test('replays and refused keys are answered but not announced; inbox entries are', async () => {
+test('a replay is announced once more, a refused key is not; inbox entries are', async () => {
   const desk = new Desk()
   const posts = ['new', 'again', 'other'].map((text) => desk.post(text))
   const { events, answer } = await desk.batch(0)
@@ -234,6 +234,7 @@ test('replays and refused keys are answered but not announced; inbox entries are
   expect(desk.announced.map(({ timeline, seq }) => [timeline, seq])).toEqual([
     ['room', 8],
     ['inbox', 4],
+    ['room', 3],
   ])
 })
 

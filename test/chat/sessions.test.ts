@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { Sessions, type Viewer } from '../../src/chat/sessions.ts'
 import { Users } from '../../src/chat/users.ts'
-import type { Problem } from '../../src/errors.ts'
+import { type Problem, problem } from '../../src/errors.ts'
 import { createLocalBus } from '../../src/live/bus-local.ts'
 import { createLog } from '../../src/log.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import type { Store } from '../../src/store/store.ts'
+import type { Session } from '../../src/types.ts'
 import { ADA, failureOf, firstSeqs } from '../contracts/store-home.ts'
 import { scratchFolder, until } from '../harness.ts'
 
@@ -45,13 +46,25 @@ class Node {
   finds = 0
   checks = 0
   storeIsAway = false
+  /** Sessions are ended, but nobody is told. */
+  outcomeIsUnknown = false
 
-  constructor(trustedMs = TRUSTED_MS) {
+  constructor(trustedMs = TRUSTED_MS, perUserMax = 10_000) {
     const watched = {
       ...store,
       findSession: (hash: string) => {
         this.finds += 1
         return this.storeIsAway ? Promise.reject(new Error('away')) : store.findSession(hash)
+      },
+      deleteSession: async (id: string, user: string) => {
+        const ended = await store.deleteSession(id, user)
+        if (this.outcomeIsUnknown) throw problem('outcome_unknown')
+        return ended
+      },
+      createSession: async (session: Session, keep: number) => {
+        const surplus = await store.createSession(session, keep)
+        if (this.outcomeIsUnknown) throw problem('outcome_unknown')
+        return surplus
       },
       liveSessions: (ids: string[]) => {
         this.checks += 1
@@ -62,7 +75,7 @@ class Node {
     const clock = { now: () => this.nowMs, monotonicMs: () => this.nowMs }
     this.sessions = new Sessions({
       ...{ store: watched, clock, trustedMs, ttlMs: TTL_MS },
-      ...{ cachedMax: 10_000, perUserMax: 10_000, bus: createLocalBus() },
+      ...{ cachedMax: 10_000, perUserMax, bus: createLocalBus() },
       users: new Users({ store, passwords, clock, cachedMax: 10 }),
       log: createLog('silent'),
     })
@@ -168,4 +181,30 @@ test('a check without connections asks nothing', async () => {
   const node = new Node()
   await node.sessions.check()
   expect(node.checks).toBe(0)
+})
+
+const ALONE_MS = Number.POSITIVE_INFINITY
+const UNKNOWN = { code: 'outcome_unknown' }
+
+test('a session whose end was not told is ended all the same', async () => {
+  const node = new Node(ALONE_MS)
+  const { token, viewer } = await node.signIn()
+  const other = await node.signIn()
+  node.held = [viewer.session.id, other.viewer.session.id]
+  node.outcomeIsUnknown = true
+  expect(await failureOf(node.sessions.end(ADA, viewer.session.id))).toMatchObject(UNKNOWN)
+  await until(() => node.ended.length > 0, 'the session is ended')
+  expect(node.ended).toEqual([viewer.session.id])
+  expect(await node.sessions.authenticate(token)).toBeUndefined()
+  expect(await node.sessions.authenticate(other.token)).toBeDefined()
+})
+
+test('a session that gave way to another one is ended though that was not told', async () => {
+  const node = new Node(ALONE_MS, 1)
+  const { token, viewer } = await node.signIn()
+  node.held = [viewer.session.id]
+  node.outcomeIsUnknown = true
+  expect(await failureOf(node.signIn())).toMatchObject(UNKNOWN)
+  await until(() => node.ended.includes(viewer.session.id), 'the session is ended')
+  expect(await node.sessions.authenticate(token)).toBeUndefined()
 })

@@ -228,8 +228,18 @@ test('posts belong to their author, whoever else signs in', async () => {
   expect(scene.parley.outbox.posts()).toEqual([])
   scene.server.tokens.set('other', 'bob')
   const bob = await nextPage(scene, storage, { token: 'other' })
+  const user = { id: 'bob', name: 'bob' }
+  scene.network.answers = (_, path) =>
+    path === '/sessions' ? { status: 201, body: { token: 'other', user } } : undefined
+  void scene.parley.signIn('bob', 'secret')
+  await scene.clock.advance(1_000)
+  expect(scene.parley.me!.name).toBe('bob')
+  for (const one of [bob, scene.parley]) {
+    expect(one.outbox.posts()).toEqual([])
+    one.room('r2').post('of bob')
+  }
   await scene.clock.advance(5_000)
-  expect(bob.outbox.posts()).toEqual([])
+  expect(texts(scene, 'r2')).toEqual(['of bob', 'of bob'])
   expect([texts(scene), post.state]).toEqual([[], 'sending'])
   scene.server.tokens.set(TOKEN, 'ann')
   await nextPage(scene, storage)

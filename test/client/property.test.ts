@@ -208,19 +208,23 @@ class Story {
   }
 }
 
-test('what the application sees is the log, whatever happens on the way', () => {
-  const seed = Number(process.env.PARLEY_SEED ?? Date.now() % 1e9)
-  console.log(`${STORIES} stories from PARLEY_SEED=${seed}`)
-  return fc.assert(
-    fc.asyncProperty(
-      fc.integer(),
-      fc.array(step, { minLength: 10, maxLength: 90, size: 'max' }),
-      async (chance, steps) => {
-        const story = new Story(chance)
-        for (const one of steps) await story.play(one)
-        await story.end()
-      },
-    ),
-    { numRuns: STORIES, seed, ...(PATH && { path: PATH, endOnFailure: true }) },
-  )
-}, 60_000)
+test(
+  'what the application sees is the log, whatever happens on the way',
+  () => {
+    const seed = Number(process.env.PARLEY_SEED ?? Date.now() % 1e9)
+    console.log(`${STORIES} stories from PARLEY_SEED=${seed}`)
+    return fc.assert(
+      fc.asyncProperty(
+        fc.integer(),
+        fc.array(step, { minLength: 10, maxLength: 90, size: 'max' }),
+        async (chance, steps) => {
+          const story = new Story(chance)
+          for (const one of steps) await story.play(one)
+          await story.end()
+        },
+      ),
+      { numRuns: STORIES, seed, ...(PATH && { path: PATH, endOnFailure: true }) },
+    )
+  },
+  60_000 + STORIES * 30,
+)

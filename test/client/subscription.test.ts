@@ -2,6 +2,7 @@
 import { expect, test } from 'bun:test'
 import * as limits from '../../client/limits.ts'
 import type { InboxEntry, Message } from '../../client/types.ts'
+import { CALM } from './sim/network.ts'
 import { live, loseEvent, pages, say, signedIn, subscribes } from './sim/scene.ts'
 
 test('after a cursor comes everything, with the place that the wire leaves out', async () => {
@@ -61,6 +62,44 @@ test('a hole is filled from history, by one request for all who have it', async 
     [1, 2, 3],
   ])
   expect(pages(scene).filter((path) => path.includes('after=1&'))).toHaveLength(2)
+  expect(scene.parley.status.state).toBe('live')
+})
+
+test('frames that come twice, or in another order, are told once and in order', async () => {
+  const scene = await live()
+  scene.network.weather = { ...CALM, repeat: 1, delayMs: 5 }
+  for (let i = 0; i < 5; i++) {
+    say(scene, 2)
+    await scene.clock.advance(10)
+  }
+  expect(scene.seqs).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  expect(pages(scene)).toEqual([])
+  const loop: number[] = []
+  const slow = scene.parley.room('r1').subscribe()
+  await scene.clock.advance(100)
+  const [connection] = scene.server.connections
+  const frames: object[] = []
+  const { send } = connection!
+  connection!.send = (frame) => {
+    frames.push(frame)
+    send(frame)
+  }
+  for (let i = 0; i < 2; i++) {
+    say(scene, 1)
+    await scene.clock.advance(10)
+  }
+  for (const frame of frames) send(frame)
+  await scene.clock.advance(100)
+  const read = async () => {
+    for await (const event of slow) if ('seq' in event) loop.push(event.seq)
+  }
+  void read()
+  await scene.clock.advance(100)
+  expect(loop).toEqual([11, 12])
+  scene.network.weather = { ...CALM, reorders: true, delayMs: 500 }
+  say(scene, 30)
+  await scene.clock.advance(5_000)
+  expect(scene.seqs).toEqual(Array.from({ length: 42 }, (_, i) => i + 1))
   expect(scene.parley.status.state).toBe('live')
 })
 

@@ -125,6 +125,27 @@ test('of two jumps the second counts, whichever page comes last', async () => {
   expect(seqsOf(window)).toContain(40)
 })
 
+test('a jump to the end that is overtaken does not go back', async () => {
+  const scene = await open(30, { around: 20 })
+  const { window, clock, network, parley } = scene
+  network.historyDelayMs = 2_000
+  const jump = window.jumpToEnd()
+  await clock.advance(100)
+  network.historyDelayMs = 0
+  parley.room('r1').post('hello')
+  for (let i = 0; i < 3; i++) await Promise.all([window.loadNewer(), clock.advance(300)])
+  expect([window.atEnd, window.events.at(-1)!.text, window.posts.length]).toEqual([
+    true,
+    'hello',
+    0,
+  ])
+  for (let i = 0; i < 3; i++) await Promise.all([window.loadOlder(), clock.advance(300)])
+  expect(window.atEnd).toBe(false)
+  const before = window.events
+  await Promise.all([jump, clock.advance(3_000)])
+  expect(window.events).toBe(before)
+})
+
 test('a first page that cannot be had is a failure that passes', async () => {
   const scene = await signedIn()
   say(scene, 3)

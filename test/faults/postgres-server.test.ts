@@ -48,7 +48,8 @@ async function checkAll(posting: Promise<unknown>, followers: Follower[]): Promi
   await posting
   const [ada, , eve] = people as [Person, Person, Person]
   // Of what was stored without an answer readers hear with the next event.
-  for (const spot of spots) await run.tryHttp(ada, spot, run.draft(ada.name))
+  for (const spot of spots)
+    await until(() => run.tryHttp(ada, spot, run.draft(ada.name)), 'one more is acknowledged')
   const head = (await run.log(eve, spots[0]!.path)).length
   await Promise.all(followers.map((follower) => follower.finish(head)))
   expect(await run.faults(eve, spots)).toEqual([])

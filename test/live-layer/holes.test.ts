@@ -203,3 +203,13 @@ test('whoever knows more than this node has heard of makes it read the log', asy
   expect(other.seqs).toEqual([5])
   expect(complaints).toEqual([])
 })
+
+test('a page past a hole is read from the log, with all that this node has heard of', async () => {
+  const world = worldOf(FOR_EVER_MS)
+  await world.follow({ after: 0 })
+  world.post(2)
+  world.ring(world.commit(3).slice(2))
+  expect(world.hub.recent(ROOM, { after: 0, limit: 2 })).toBeUndefined()
+  const newest = await world.hub.newest(ROOM, 2)
+  expect(newest.map(({ seq }) => seq)).toEqual([4, 5])
+})

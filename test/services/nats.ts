@@ -1,7 +1,7 @@
 /** A `nats-server` of a test's own, on a free port, to be killed, held still and restarted. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Subprocess, spawn } from 'bun'
+import { type Subprocess, spawn, which } from 'bun'
 import { scratchFolder, until, within } from '../harness.ts'
 import { findOrInstall } from './install.ts'
 
@@ -9,6 +9,9 @@ import { findOrInstall } from './install.ts'
 export function findNatsServer(): Promise<string | undefined> {
   return findOrInstall({ program: 'nats-server', debianPackage: 'nats-server' })
 }
+
+/** However the test ends; without such a command, a test that is killed leaves it behind. */
+const ENDS_WITH_THE_TEST = which('setpriv') === null ? [] : ['setpriv', '--pdeathsig=KILL']
 
 export class NatsServer {
   /** `127.0.0.1:port`; stays the same over restarts. */
@@ -38,7 +41,7 @@ export class NatsServer {
     const port = this.address === '' ? '-1' : this.address.split(':')[1]!
     const where = ['--addr', '127.0.0.1', '--port', port, '--ports_file_dir', this.#folder.path]
     this.#process = spawn({
-      cmd: [this.#program, ...where, ...this.#options],
+      cmd: [...ENDS_WITH_THE_TEST, this.#program, ...where, ...this.#options],
       stdin: 'ignore',
       stdout: 'ignore',
       stderr: 'ignore',

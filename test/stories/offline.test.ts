@@ -65,12 +65,14 @@ await onEachBackend((start) => {
     const [first] = await socket.events.count(1)
     expect(first?.event).toMatchObject({ seq: 1, text: 'the first' })
     socket.close()
-    await Promise.all(reads)
+    // Some may have been sent away: the machine has other things to do.
+    await Promise.allSettled(reads)
   })
 
   test.each(Object.keys(ways))('coming back by %s gives exactly what was missed', async (way) => {
     const { id } = await ada.createRoom()
     const online = await Socket.of(bob, `/room/${id}/subscribe`)
+    await online.reply(0)
     await say(`/room/${id}`, 'one', 'two')
     await online.events.count(2)
     const cursor = online.events.all.at(-1)!.event.seq

@@ -1,7 +1,9 @@
 /** What two people write to each other nobody else ever sees, wherever they listen. */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { chmodSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { refusal } from '../api/codes.ts'
-import { type InboxEntry, type Person, ServerProcess, signUp } from '../harness.ts'
+import { type InboxEntry, type Person, ServerProcess, scratchFolder, signUp } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
 
 const SECRET = 'the key is under the mat'
@@ -124,6 +126,20 @@ test('somebody else’s idempotency key replays nothing to a third person', asyn
   const own = await eve.post(`/user/${bob.id}`, SECRET.toUpperCase(), 'k3')
   expect(own.from.id).toBe(eve.id)
   expect(own).not.toMatchObject({ seq: sent.seq, text: SECRET })
+})
+
+test('nobody else on the machine can read the files, whatever the folder allows', async () => {
+  const { path, remove } = scratchFolder()
+  chmodSync(path, 0o755)
+  const open = await ServerProcess.start({}, path)
+  const one = await signUp(open.url)
+  await one.post(`/user/${one.id}`, SECRET)
+  const files = readdirSync(path)
+  expect(files).toContain('parley.db-wal')
+  for (const file of files)
+    expect([file, statSync(join(path, file)).mode & 0o077]).toEqual([file, 0])
+  await open.stopAndForget()
+  remove()
 })
 
 test('the server itself keeps it to itself, in logs and metrics', async () => {

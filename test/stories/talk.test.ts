@@ -24,6 +24,7 @@ await onEachBackend((start) => {
     const told = await socket.ask('subscribe', { room: room.id })
     expect(told.ok).toMatchObject({ timeline: room.id, head: 0, recovered: true })
     const direct = await Socket.of(bob, `${place}/subscribe`)
+    await direct.reply(0)
     const lines = await Stream.open(bob, `${place}/subscribe`)
     const sse = await Stream.sse(bob, `${place}/subscribe`)
     expect(lines.response.status).toBe(202)

@@ -167,6 +167,7 @@ export class SimSocket {
   readonly #clock: SimClock
   readonly #peer: ServerConnection
   #closed = false
+  #isLeft = false
   /** When the last frame arrives there, and here: those behind it come later. */
   #lastOut = 0
   #lastIn = 0
@@ -194,10 +195,14 @@ export class SimSocket {
     this.onopen?.()
   }
 
-  /** By the client. Frames sent before still arrive. */
+  /** By the client. What is under way still arrives, at either end, and then that it is closed. */
   close(): void {
+    if (this.#closed) return
     this.#closed = true
+    this.#isLeft = true
     this.#clock.setTimeout(() => this.#server.connections.delete(this.#peer), 1)
+    const code = this.isOpen ? 1005 : 1006
+    this.#clock.setTimeout(() => this.onclose?.({ code, reason: '' }), this.#network.latency())
   }
 
   /** By the server, or by something in between. */
@@ -236,8 +241,8 @@ export class SimSocket {
       let at = this.#clock.now() + this.#network.latency()
       if (!weather.reorders) at = this.#lastIn = Math.max(at, this.#lastIn)
       this.#clock.setTimeout(() => {
-        if (this.deaf || this.#closed) return
-        this.#network.note(JSON.parse(data))
+        if (this.deaf || (this.#closed && !this.#isLeft)) return
+        if (!this.#isLeft) this.#network.note(JSON.parse(data))
         this.onmessage?.({ data })
       }, at - this.#clock.now())
     }
