@@ -45,6 +45,16 @@ test('a new connection goes on from where the last one was', async () => {
   expect(pages(scene)).toEqual([])
 })
 
+test('who joins a place that is followed already is live at once, and the status says so', async () => {
+  const scene = await live()
+  say(scene, 2)
+  await scene.clock.advance(1_000)
+  const second = scene.parley.room('r1').subscribe()
+  await scene.clock.advance(1_000)
+  expect([second.state, second.cursor?.seq]).toEqual(['live', 2])
+  expect(scene.parley.status.state).toBe('live')
+})
+
 test('a hole is filled from history, by one request for all who have it', async () => {
   const scene = await live()
   const other: number[] = []
