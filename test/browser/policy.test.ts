@@ -92,8 +92,8 @@ browserTest('a page of somebody else can neither frame it nor hold on to its win
   await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve))
   const { port } = foreign.address() as AddressInfo
   page = await browser.openPage(`http://localhost:${port}/`, { tolerated: COMPLAINTS })
-  const [, frame] = page.frames()
-  expect(frame!.url()).toStartWith('chrome-error://')
+  const frameUrl = () => page.frames()[1]?.url() ?? ''
+  await until(() => frameUrl().startsWith('chrome-error://'), 'the frame is refused')
   const opening = page.waitForEvent('popup')
   await page.evaluate((url) => void Object.assign(window, { opened: open(url) }), server.url)
   const popup = await opening
