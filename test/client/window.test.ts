@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test'
 import { HEAD_GRACE_MS } from '../../client/limits.ts'
 import type { Message, TimelineWindow, WindowOptions } from '../../client/types.ts'
 import { textOf } from './sim/readers.ts'
-import { type Scene, say, signedIn } from './sim/scene.ts'
+import { say, signedIn } from './sim/scene.ts'
 
 function seqsOf({ events }: TimelineWindow<Message>): number[] {
   return events.map(({ seq }) => seq)
