@@ -68,11 +68,7 @@ export class Channel {
   join(reader: Reader): void {
     this.readers.add(reader)
     // Not at once: whoever subscribes has still to say what is to be told.
-    if (this.timeline)
-      this.core.soon(() => {
-        if (this.timeline) reader.began()
-        this.check()
-      })
+    if (this.timeline) this.core.soon(() => this.timeline && reader.began())
     else if (this.core.connection.ready) this.subscribe()
     this.core.connection.update()
     this.core.changed()

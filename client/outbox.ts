@@ -66,7 +66,6 @@ export class PostOutbox implements Outbox {
   post(place: Place, text: string, key = randomKey()): Post {
     const core = this.#core
     const owner = core.requireMe().id
-    if ('inbox' in place) throw failure('target_unclear', 400)
     if (this.#unsent().length >= OUTBOX_POSTS_MAX) throw failure('outbox_full', 429)
     // Never the same twice, so that the storage has them in order.
     this.#lastAt = Math.max(core.clock.now(), this.#lastAt + 1)

@@ -77,6 +77,8 @@ export abstract class Reader {
     if (this.at.epoch !== epoch) this.reset(epoch!, head)
     else if (this.at.seq > head) void this.heal()
     this.pump()
+    // Nothing else need happen to whoever comes late and finds that there is nothing to do.
+    this.channel.check()
   }
 
   pump(): void {

@@ -232,8 +232,8 @@ export interface TimelineWindow<E> {
   jumpTo(seq: number): Promise<void>
   jumpToEnd(): Promise<void>
   /**
-   * False while somebody reads further up: nothing is let go of there for what is new, so that a
-   * full window stays where it is and only `head` goes on. True at first.
+   * False: one reads further up, so nothing is let go of at the older end; when it is full, new
+   * events only raise `head`. True at first.
    */
   follow(on: boolean): void
   /** After a failed first load. */

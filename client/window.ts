@@ -2,8 +2,7 @@
  * A contiguous run of events for a list on a screen. It is in one of two places:
  *
  * 1. *At the end* it follows the timeline, like any reader, and drops what is too much at the older
- *    end, unless somebody reads there: then it stays in the past. If it has fallen behind by more
- *    than it may hold, it loads the newest page instead.
+ *    end. If it has fallen behind by more than it may hold, it loads the newest page instead.
  * 2. *In the past* it takes nothing that comes live. Each page it loads joins what is there, or
  *    takes its place; what is too much is dropped at the other end. When its newer end has come up
  *    to the head, it is at the end again.
@@ -27,13 +26,13 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
   state: TimelineWindow<E>['state'] = 'loading'
   error: ParleyError | undefined
   atEnd = false
+  #follows = true
   readonly #max: number
   readonly #pageSize: number
   readonly #listeners = new Set<() => void>()
   readonly #stopWatching: () => void
   /** What the last load was for: where to go again after a failure. */
   #wanted: HistoryOptions
-  #following = true
   #loads = 0
   readonly #again: Retry
   readonly #under: { older?: Promise<void> | undefined; newer?: Promise<void> | undefined } = {}
@@ -81,14 +80,14 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     if (this.atStart || !first) return Promise.resolve()
     return this.#more('older', { before: first }, (page) => {
       if (page.events.at(-1)?.seq !== this.events[0]!.seq - 1) return
-      this.#keepOlder([...page.events, ...this.events])
+      this.#join(page.events, this.events, false)
     })
   }
 
   loadNewer(): Promise<void> {
     if (this.atEnd) return Promise.resolve()
     return this.#more('newer', { after: this.#last }, (page) => {
-      if (page.events[0]?.seq === this.#last + 1) this.#append(page.events)
+      if (page.events[0]?.seq === this.#last + 1) this.#join(this.events, page.events, true)
       this.#stand(page.epoch)
       this.#meet()
     })
@@ -107,12 +106,12 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     return this.state === 'ready' ? this.#goTo(to) : this.#load(to)
   }
 
-  reload(): Promise<void> {
-    return this.#load(this.#wanted)
+  follow(on: boolean): void {
+    this.#follows = on
   }
 
-  follow(on: boolean): void {
-    this.#following = on
+  reload(): Promise<void> {
+    return this.#load(this.#wanted)
   }
 
   onChange(listener: () => void): () => void {
@@ -204,14 +203,11 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
     this.pump()
   }
 
-  #append(events: readonly E[]): void {
-    this.events = [...this.events, ...events].slice(-this.#max)
-  }
-
-  /** What is too much is let go of at the newer end, which is then in the past. */
-  #keepOlder(all: readonly E[]): void {
-    this.events = all.slice(0, this.#max)
-    if (all.length > this.#max) {
+  #join(older: readonly E[], newer: readonly E[], dropsOlder: boolean): void {
+    const all = [...older, ...newer]
+    this.events = dropsOlder ? all.slice(-this.#max) : all.slice(0, this.#max)
+    // What is dropped at the newer end is not followed any more.
+    if (this.#last < all.at(-1)!.seq) {
       this.atEnd = false
       this.#stand(this.at!.epoch!)
     }
@@ -225,13 +221,12 @@ export class PlaceWindow<E extends AnyEvent> extends Reader implements TimelineW
 
   protected override async heal(): Promise<void> {
     const { head } = this.channel
-    if (this.atEnd && head - this.at!.seq > this.#max) this.#reload({})
+    if (this.#follows && this.atEnd && head - this.at!.seq > this.#max) this.#reload({})
     else await super.heal()
   }
 
   protected take(events: AnyEvent[]): void {
-    if (this.#following) this.#append(events as E[])
-    else this.#keepOlder([...this.events, ...(events as E[])])
+    this.#join(this.events, events as E[], this.#follows)
     this.#changed()
   }
 

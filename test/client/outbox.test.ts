@@ -146,8 +146,10 @@ test(`posts of up to ${limits.FRAME_POST_CHARS_MAX} characters are frames, longe
 test('a post needs a place to go and somebody who writes it', async () => {
   const scene = stage()
   expect(() => scene.parley.room('r1').post('hello')).toThrow('not_signed_in')
-  const { parley } = await signedIn()
-  expect(() => parley.inbox.post('hello')).toThrow('target_unclear')
+  const { parley, clock } = await signedIn()
+  const post = parley.inbox.post('hello')
+  await clock.advance(1_000)
+  expect(post).toMatchObject({ state: 'failed', error: { status: 400 } })
 })
 
 /** Another page of the same person, or of another, on the same storage. */

@@ -53,6 +53,7 @@ const step = fc.oneof(
       who,
     }),
   },
+  { weight: 2, arbitrary: fc.record({ follow: fc.boolean(), who }) },
   { weight: 1, arbitrary: fc.record({ reload: who }) },
   { weight: 1, arbitrary: fc.record({ discard: who }) },
   { weight: 1, arbitrary: fc.record({ retry: who }) },
@@ -137,6 +138,7 @@ class Story {
     else if ('deafen' in one) network.deafen()
     else if ('away' in one) this.#away(person, one.forMs)
     else if ('permits' in one) person.loop.permit(one.permits)
+    else if ('follow' in one) watcher?.window.follow(one.follow)
     else if ('reload' in one) person.reload()
     else if ('reconnect' in one) parley.reconnect()
     else if ('window' in one) this.#moveWindow(watcher?.window, one.window, one.at)

@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test'
 import { HEAD_GRACE_MS } from '../../client/limits.ts'
 import type { Message, TimelineWindow, WindowOptions } from '../../client/types.ts'
 import { textOf } from './sim/readers.ts'
-import { type Scene, say, signedIn } from './sim/scene.ts'
+import { say, signedIn } from './sim/scene.ts'
 
 function seqsOf({ events }: TimelineWindow<Message>): number[] {
   return events.map(({ seq }) => seq)
@@ -33,6 +33,38 @@ test('it opens at the end and follows it', async () => {
   expect(seqsOf(window)).toEqual(range(8, 15))
   expect(window.events).not.toBe(before)
   expect(scene.parley.status.state).toBe('live')
+})
+
+test('while somebody reads further up nothing is dropped there, and no more is taken', async () => {
+  const scene = await open(30, { pageSize: 10 })
+  const { window, clock, network } = scene
+  window.follow(false)
+  say(scene, 10)
+  await clock.advance(500)
+  expect([seqsOf(window), window.atEnd]).toEqual([range(21, 40), true])
+  say(scene, 3)
+  await clock.advance(500)
+  expect([seqsOf(window), window.atEnd, window.head]).toEqual([range(21, 40), false, 43])
+  expect(scene.parley.status.state).toBe('live')
+  network.cut()
+  say(scene, 30)
+  await clock.advance(5_000)
+  expect([seqsOf(window), window.head]).toEqual([range(21, 40), 73])
+  window.follow(true)
+  await Promise.all([window.jumpToEnd(), clock.advance(500)])
+  say(scene, 12)
+  await clock.advance(500)
+  expect(seqsOf(window)).toEqual(range(66, 85))
+})
+
+test('a gap is filled no further than there is room while somebody reads further up', async () => {
+  const scene = await open(10)
+  scene.window.follow(false)
+  scene.network.cut()
+  say(scene, 30)
+  await scene.clock.advance(5_000)
+  expect(seqsOf(scene.window)).toEqual(range(6, 25))
+  expect([scene.window.atEnd, scene.window.head]).toEqual([false, 40])
 })
 
 test('an empty timeline starts and ends at once', async () => {
@@ -299,25 +331,4 @@ test('a window that is closed hears nothing more and lets go of the place', asyn
   say(scene, 3)
   await scene.clock.advance(500)
   expect([changes, scene.window.events.length, scene.parley.status.state]).toEqual([0, 5, 'idle'])
-})
-
-test('the seq of a time is found by halving', async () => {
-  const scene: Scene = await signedIn()
-  const times: number[] = []
-  for (let i = 0; i < 40; i++) {
-    await scene.clock.advance(1_000)
-    times.push(scene.clock.now())
-    say(scene, 1)
-  }
-  const find = async (at: number) => {
-    const found = scene.parley.room('r1').findSeq(new Date(at))
-    await scene.clock.advance(1_000)
-    return found
-  }
-  expect(await find(0)).toBe(1)
-  expect(await find(times[19]!)).toBe(20)
-  expect(await find(times[19]! + 1)).toBe(21)
-  expect(await find(times[39]! + 1)).toBe(41)
-  const { requests } = scene.network
-  expect(requests.length).toBeLessThan(4 * 8 + 2)
 })

@@ -117,7 +117,8 @@ async function seqsOf(socket: RawWebSocket, count: number): Promise<number[]> {
   const seqs: number[] = []
   while (seqs.length < count) {
     const frame = await socket.next(30_000)
-    if (frame?.opcode !== OPCODE.text) continue
+    if (frame === undefined) throw new Error(`closed after ${seqs.length} of ${count}`)
+    if (frame.opcode !== OPCODE.text) continue
     for (const { seq } of JSON.parse(frame.payload.toString()).events ?? []) seqs.push(seq)
   }
   return seqs

@@ -157,6 +157,7 @@ export class ModelServer {
 
   #refusal(user: string, post: Record<string, unknown>): object | undefined {
     const { text, key, ...place } = post as { text: string; key: string }
+    if ('inbox' in place) return { status: 400, code: 'unknown_field' }
     if (this.#keys.has(`${this.timelineOf(user, place as Place)} ${user} ${key}`)) return undefined
     if (text.includes(TOO_LONG)) return { status: 413, code: 'text_too_long' }
     if (this.isFull) return { status: 507, code: 'storage_full' }
