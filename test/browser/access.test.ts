@@ -1,5 +1,5 @@
 /** Everyone can use the page: by keyboard alone, with a screen reader, in either theme. */
-import { afterAll, beforeAll, describe, expect } from 'bun:test'
+import { afterAll, beforeAll, expect } from 'bun:test'
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { newName, PASSWORD, ServerProcess, signUp, until } from '../harness.ts'
@@ -28,44 +28,47 @@ async function faults(page: Page): Promise<string[]> {
     )
 }
 
-describe.each(['light', 'dark'] as const)('in the %s theme', (colorScheme) => {
-  describe.each([360, 1_280])('%d px wide', (width) => {
-    browserTest('no view keeps anybody out', async () => {
-      const page = await browser.openPage(server.url, { colorScheme, width, height: 800 })
-      const ada = new Visitor(page)
-      const found: Record<string, string[]> = {}
-      const look = async (view: string) => {
-        found[view] = await faults(page)
-      }
-      await look('signing in')
-      await page.getByRole('button', { name: 'Create an account' }).click()
-      await look('signing up')
-      await page.getByRole('button', { name: 'I have an account' }).click()
-      await ada.signUp()
-      await look('the first time')
-      await page.getByRole('button', { name: 'New room' }).click()
-      await look('a new room')
-      await page.getByRole('button', { name: 'Cancel' }).click()
-      await ada.createRoom()
-      await look('an empty room')
-      for (const text of TEXTS) await ada.say(text)
-      await ada.sees('the last of them')
-      await look('a conversation')
-      await page.getByRole('button', { name: 'Jump to date' }).click()
-      await look('the date')
-      await page.keyboard.press('Escape')
-      await page.keyboard.press('Control+k')
-      await page.getByRole('dialog', { name: 'Go to' }).waitFor()
-      await look('the switcher')
-      await page.keyboard.press('Escape')
-      await ada.follow('#/sessions')
-      await page.getByRole('heading', { name: 'Sessions' }).waitFor()
-      await look('sessions')
-      expect(Object.keys(found)).toBeArrayOfSize(9)
-      for (const [view, all] of Object.entries(found)) expect([view, all]).toEqual([view, []])
-    })
+// Colours do not depend on the width, nor names on the theme.
+const LOOKS = [
+  ['light', 1_280],
+  ['dark', 360],
+] as const
+
+for (const [colorScheme, width] of LOOKS)
+  browserTest(`no view keeps anybody out: ${colorScheme}, ${width} px wide`, async () => {
+    const page = await browser.openPage(server.url, { colorScheme, width, height: 800 })
+    const ada = new Visitor(page)
+    const found: Record<string, string[]> = {}
+    const look = async (view: string) => {
+      found[view] = await faults(page)
+    }
+    await look('signing in')
+    await page.getByRole('button', { name: 'Create an account' }).click()
+    await look('signing up')
+    await page.getByRole('button', { name: 'I have an account' }).click()
+    await ada.signUp()
+    await look('the first time')
+    await page.getByRole('button', { name: 'New room' }).click()
+    await look('a new room')
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await ada.createRoom()
+    await look('an empty room')
+    for (const text of TEXTS) await ada.say(text)
+    await ada.sees('the last of them')
+    await look('a conversation')
+    await page.getByRole('button', { name: 'Jump to date' }).click()
+    await look('the date')
+    await page.keyboard.press('Escape')
+    await page.keyboard.press('Control+k')
+    await page.getByRole('dialog', { name: 'Go to' }).waitFor()
+    await look('the switcher')
+    await page.keyboard.press('Escape')
+    await ada.follow('#/sessions')
+    await page.getByRole('heading', { name: 'Sessions' }).waitFor()
+    await look('sessions')
+    expect(Object.keys(found)).toBeArrayOfSize(9)
+    for (const [view, all] of Object.entries(found)) expect([view, all]).toEqual([view, []])
   })
-})
 
 const TEXTS = [
   'plain, *stressed*, **strong**, ~~gone~~, `code` and https://example.org/',
