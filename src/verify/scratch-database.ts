@@ -85,8 +85,8 @@ async function create(sql: postgres.Sql, name: string, role: string): Promise<vo
     if ((error as postgres.PostgresError).code !== FORBIDDEN) throw error
     throw new Unusable(
       `The role "${role}" may not create databases, and verify wants one of its own. Grant it, ` +
-        `as a superuser: ALTER ROLE "${role}" CREATEDB. Or make an empty one by hand and name it in ` +
-        `--database; its name must begin with ${PREFIX}: CREATE DATABASE ${PREFIX}1 OWNER ` +
+        `as a superuser: ALTER ROLE "${role}" CREATEDB. Or make an empty one by hand and name it ` +
+        `in --database; its name must begin with ${PREFIX}: CREATE DATABASE ${PREFIX}1 OWNER ` +
         `"${role}" ${form}.`,
     )
   }
