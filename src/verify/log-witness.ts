@@ -19,7 +19,7 @@ import type { Durability } from './report.ts'
 
 const POSTS = 40
 /** A session reports its counts about once a second, and only when it has done something. */
-const COUNT_MS_MAX = 5_000
+const COUNT_MS_MAX = 10_000
 const COUNT_EVERY_MS = 100
 const LOOK_EVERY_MS = 250
 /** With other ones each write is synced by itself, and nothing is counted. */
@@ -34,10 +34,10 @@ interface Observed {
 }
 
 export class LogWitness {
+  /** Settings that were seen not to be on, as `fsync = off`. */
+  readonly off = new Set<string>()
   readonly #sql: postgres.Sql
   #observed: Observed | undefined
-  /** Settings that were not on, as `fsync = off`. */
-  readonly #off = new Set<string>()
   #looking: Promise<void> | undefined
   #isOver = false
 
@@ -46,7 +46,7 @@ export class LogWitness {
     this.#sql = sql
   }
 
-  /** Phases 1 and 2, through each of the nodes; phase 3 from then on. */
+  /** Phases 1 and 2, through each of the nodes. */
   async observe(urls: readonly string[], countMsMax = COUNT_MS_MAX): Promise<void> {
     const [person] = await signUpPeople(() => urls[0]!, 1)
     const post = (i: number) =>
@@ -60,10 +60,15 @@ export class LogWitness {
       await post(i)
       if ((await this.#position('pg_current_wal_flush_lsn()')) <= end) early += 1
     }
-    const syncs =
-      before === undefined ? undefined : await this.#syncsSince(before, post, countMsMax)
+    // What was not even flushed need not have been synced.
+    const isCounted = before !== undefined && early === 0
+    const syncs = isCounted ? await this.#syncsSince(before, post, countMsMax) : undefined
     this.#observed = { posts: POSTS, early, syncs }
-    this.#looking = this.#look()
+  }
+
+  /** Phase 3, until `testify`. */
+  watch(): void {
+    this.#looking ??= this.#look()
   }
 
   async #position(name: string): Promise<bigint> {
@@ -104,7 +109,7 @@ export class LogWitness {
         () => [],
       )
       for (const { name, setting } of rows)
-        if (setting !== 'on') this.#off.add(`${name} = ${setting}`)
+        if (setting !== 'on') this.off.add(`${name} = ${setting}`)
       await pause(LOOK_EVERY_MS)
     }
   }
@@ -116,7 +121,7 @@ export class LogWitness {
     const { posts, early, syncs } = this.#observed!
     const counted = syncs === undefined ? 'syncs not counted' : `${syncs} syncs`
     const flushed = `${posts - early} flushed before the answer`
-    const off = this.#off.size === 0 ? '' : `; PostgreSQL ran with ${[...this.#off].join(', ')}`
+    const off = this.off.size === 0 ? '' : `; PostgreSQL ran with ${[...this.off].join(', ')}`
     return {
       isUnsafe: early > 0 || (syncs ?? posts) < posts || off !== '',
       words: `${posts} posts, one after the other: ${flushed}, ${counted}${off}`,

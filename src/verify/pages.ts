@@ -7,8 +7,8 @@ import type { Seat } from './places.ts'
 import { loggedOf, type Received } from './transports.ts'
 
 const PAGE = 1_000
-/** Another size, so that pages end elsewhere. */
-const PAGE_BACK = 301
+/** Into about so many pages a timeline is cut, so that there are ends of pages in short ones. */
+const PAGES_BACK = 7
 /** A node's newest page may lag behind what another has recorded; see `HEAD_CHECK_MS`. */
 const LAG_MS_MAX = 5_000
 
@@ -39,12 +39,15 @@ export async function readBackwards(
   const readings: Reading[] = []
   for (const seat of seats) {
     const head = log.get(seat.timeline)!.length
-    let events = await readNewest(url, seat, head)
-    for (let first = events[0]?.seq ?? 1; first > 1; first = events[0]!.seq) {
-      const page = await readPage(url, seat, `before=${first}&limit=${PAGE_BACK}`)
+    const limit = Math.min(PAGE, Math.ceil((head + 1) / PAGES_BACK))
+    const pages = [await readNewest(url, seat, head, limit)]
+    for (let first = pages[0]![0]?.seq ?? 1; first > 1; ) {
+      const page = await readPage(url, seat, `before=${first}&limit=${limit}`)
       if (page.length === 0) break
-      events = [...page, ...events]
+      pages.push(page)
+      first = page[0]!.seq
     }
+    const events = pages.reverse().flat()
     readings.push({
       ...{ reader: seat.owner.name, via: `pages of ${url}`, timeline: seat.timeline, after: 0 },
       ...{ events: events.map((event) => ({ ...event, at: now() })), toTheEnd: true },
@@ -53,10 +56,10 @@ export async function readBackwards(
   return readings
 }
 
-async function readNewest(url: string, seat: Seat, head: number): Promise<Logged[]> {
+async function readNewest(url: string, seat: Seat, head: number, limit: number): Promise<Logged[]> {
   const untilMs = performance.now() + LAG_MS_MAX
   for (;;) {
-    const page = await readPage(url, seat, `limit=${PAGE_BACK}`)
+    const page = await readPage(url, seat, `limit=${limit}`)
     if ((page.at(-1)?.seq ?? 0) >= head || performance.now() > untilMs) return page
     await pause(100)
   }

@@ -54,6 +54,7 @@ export class ScratchCluster implements OnTrial {
   async start(): Promise<void> {
     await Promise.all(this.servers.map((node) => node.start()))
     await this.#witness.observe(this.urls)
+    this.#witness.watch()
   }
 
   testify(): Promise<Durability> {
