@@ -3,9 +3,14 @@ import type { TimelineId } from '../types.ts'
 import { ask } from './accounts.ts'
 import type { Journal, Person, Spot } from './journal.ts'
 import { HttpTalker, Listener, SocketTalker, type Talker, type Where } from './people.ts'
-import { transports } from './transports.ts'
+import { type Transport, transports } from './transports.ts'
 
 const ROOMS = 3
+/**
+ * The runtime has at most 256 requests open at once, and lets others wait: those that are held to
+ * listen must leave room for posts.
+ */
+export const REQUESTS_HELD_MAX = 128
 
 /** A spot, and with whose token it is read. */
 export interface Seat extends Spot {
@@ -95,14 +100,38 @@ export function talkersIn(places: Places, where: Where, journal: Journal): Talke
  */
 export function listenersIn(places: Places, where: Where, journal: Journal): Listener[] {
   const { people, rooms, conversations, inboxes, stranger } = places
-  const listener = (seat: Seat, i: number, person = seat.owner) =>
-    new Listener(where, journal, person, seat, transports[i % transports.length]!)
   const room = (i: number) => rooms[Math.floor(i / transports.length) % rooms.length]!
-  return [
-    ...people.map((person, i) => listener(room(i), i, person)),
-    ...conversations.flatMap(([one, other], i) => [listener(one, i), listener(other, i + 1)]),
-    ...inboxes.map((inbox, i) => listener(inbox, i + 2)),
-    ...transports.map((_, i) => listener(stranger.inbox, i)),
-    ...transports.map((_, i) => listener(stranger.conversation, i)),
+  const wishes: Wish[] = [
+    ...people.map((person, i): Wish => [room(i), i, person]),
+    ...conversations.flatMap(([one, other], i): Wish[] => [
+      [one, i, one.owner],
+      [other, i + 1, other.owner],
+    ]),
+    ...inboxes.map((inbox, i): Wish => [inbox, i + 2, inbox.owner]),
+    ...transports.flatMap((_, i): Wish[] => [
+      [stranger.inbox, i, stranger.person],
+      [stranger.conversation, i, stranger.person],
+    ]),
   ]
+  return sparing(wishes.map(([, i]) => transports[i % transports.length]!)).map((transport, i) => {
+    const [seat, , person] = wishes[i]!
+    return new Listener(where, journal, person, seat, transport)
+  })
+}
+
+/** Who would listen where, and by which of the transports, counted round. */
+type Wish = [seat: Seat, transport: number, person: Person]
+
+/** The same, but evenly spread WebSockets instead of requests that would be too many. */
+export function sparing(wanted: readonly Transport[]): Transport[] {
+  const requests = wanted.filter((transport) => transport !== 'websocket').length
+  const share = Math.min(1, REQUESTS_HELD_MAX / requests)
+  let due = 0
+  return wanted.map((transport) => {
+    if (transport === 'websocket') return transport
+    due += share
+    if (due < 1) return 'websocket'
+    due -= 1
+    return transport
+  })
 }

@@ -1,5 +1,7 @@
 /** `parley verify` on the embedded store: it finds nothing wrong with Parley, and says so. */
 import { afterEach, expect, test } from 'bun:test'
+import { REQUESTS_HELD_MAX, sparing } from '../../src/verify/places.ts'
+import { type Transport, transports } from '../../src/verify/transports.ts'
 import { ServerProcess } from '../harness.ts'
 import { afterwards, TRIAL_MS_MAX, undoAll, verify } from './on-trial.ts'
 
@@ -56,4 +58,20 @@ test('nonsense is refused in a sentence', async () => {
   }
   const [code, , errors] = await verify(['--url', 'http://127.0.0.1:9', '--seconds', '1'])
   expect([code, errors]).toEqual([1, expect.stringMatching(/connect/i)])
+})
+
+test('listeners hold so many requests at the most, evenly; beyond it they take WebSockets', () => {
+  const wanted = (requests: number): Transport[] =>
+    Array.from({ length: requests }, (_, i) => transports[1 + (i % 3)]!)
+  const held = (all: readonly Transport[]) => all.filter((one) => one !== 'websocket')
+  expect(sparing(wanted(REQUESTS_HELD_MAX))).toEqual(wanted(REQUESTS_HELD_MAX))
+  for (const count of [REQUESTS_HELD_MAX + 1, 4 * REQUESTS_HELD_MAX]) {
+    const spared = sparing(wanted(count))
+    expect(spared).toHaveLength(count)
+    expect(REQUESTS_HELD_MAX - held(spared).length).toBeOneOf([0, 1])
+    expect(new Set(held(spared)).size).toBe(3)
+    // Those who wanted a WebSocket have one, and cost nobody a request.
+    const mixed = sparing([...wanted(count), 'websocket'])
+    expect(mixed).toEqual([...spared, 'websocket'])
+  }
 })
