@@ -57,6 +57,11 @@ export class PostgresServer {
     return join(this.#folder.path, 'data')
   }
 
+  /** Its first process: whatever it starts is a child of this one. */
+  get pid(): number {
+    return this.#process.pid
+  }
+
   /** Lets it write there. */
   own(folder: string): void {
     const { uid, gid } = owner()
