@@ -16,16 +16,20 @@ export async function ask<T>(url: string, path: string, token: string, body?: ob
   return (await response.json()) as T
 }
 
-/** New people, signed in, with names that nobody has. */
-export async function signUpPeople(url: string, count: number): Promise<Person[]> {
+/** New people, signed in, with names that nobody has; by any of the nodes, if there are several. */
+export async function signUpPeople(where: () => string, count: number): Promise<Person[]> {
   const run = Math.random().toString(36).slice(2, 8)
   const all: Person[] = []
   for (let i = 0; i < count; i++) {
     const name = `verify-${run}-${i}`
-    const account = { name, password: PASSWORD }
-    const { id } = await ask<{ id: string }>(url, '/users', '', account)
-    const { token } = await ask<{ token: string }>(url, '/sessions', '', account)
-    all.push({ id, name, token })
+    const { id } = await ask<{ id: string }>(where(), '/users', '', { name, password: PASSWORD })
+    all.push({ id, name, token: await signIn(where(), name) })
   }
   return all
+}
+
+/** A token of a new session. */
+export async function signIn(url: string, name: string): Promise<string> {
+  const account = { name, password: PASSWORD }
+  return (await ask<{ token: string }>(url, '/sessions', '', account)).token
 }

@@ -5,6 +5,8 @@
  * Events are recognised by their text, so each message of a run has a text of its own.
  */
 import type { Seq, TimelineId } from '../types.ts'
+import { checkInboxes } from './inboxes.ts'
+import { checkStep } from './steps.ts'
 
 /** One try to post. A retry is another one with the same key. */
 export interface Attempt {
@@ -21,9 +23,17 @@ export interface Attempt {
   seq?: Seq
 }
 
-export interface Seen {
+/** An event as it stands in the log. */
+export interface Logged {
   seq: Seq
   text: string
+  /** Who said it and when, as it was told; the same wherever it is read. */
+  stamp?: string
+  /** In an inbox: where the message stands in its conversation. */
+  inner?: Seq
+}
+
+export interface Seen extends Logged {
   /** When it came. */
   at: number
 }
@@ -43,10 +53,12 @@ export interface Reading {
 export interface History {
   attempts: readonly Attempt[]
   /** The timelines as they stand in the end. */
-  log: ReadonlyMap<TimelineId, readonly { seq: Seq; text: string }[]>
+  log: ReadonlyMap<TimelineId, readonly Logged[]>
   readings: readonly Reading[]
   /** Who may read a timeline; one that is not here may be read by everyone. */
   members?: ReadonlyMap<TimelineId, readonly string[]>
+  /** Those of the timelines that are inboxes, and whose. They hold what others posted to them. */
+  inboxes?: ReadonlyMap<TimelineId, string>
 }
 
 export type FaultKind =
@@ -61,6 +73,8 @@ export type FaultKind =
   | 'gap'
   /** Two texts for one seq. */
   | 'inconsistent'
+  /** One message, told in two ways: of another author, or of another time. */
+  | 'diverge'
   | 'nonmonotonic'
   /** Sent after the other was acknowledged, and yet before it in the log. */
   | 'realtime-inversion'
@@ -80,7 +94,8 @@ export interface Fault {
 const SIGN_OUT_MS_MAX = 1_000
 
 /** What is known of one key. */
-interface Post {
+export interface Post {
+  client: string
   timeline: TimelineId
   text: string
   /** Of its first attempt: from then on it may take effect. */
@@ -98,8 +113,10 @@ interface Post {
 export function faultsOf(history: History): Fault[] {
   const faults: Fault[] = []
   const posts = postsOf(history.attempts)
-  for (const [timeline, events] of history.log) checkLog(timeline, events, posts, faults)
+  for (const [timeline, events] of history.log)
+    if (!history.inboxes?.has(timeline)) checkLog(timeline, events, posts, faults)
   for (const post of posts.values()) checkPost(post, faults)
+  checkInboxes(history, posts, faults)
   for (const reading of history.readings) checkReading(reading, history, posts, faults)
   return faults
 }
@@ -112,7 +129,7 @@ function postsOf(attempts: readonly Attempt[]): Map<string, Post> {
     if ((keys.get(text) ?? scope) !== scope) throw new Error(`two keys for the text ${text}`)
     keys.set(text, scope)
     const post = posts.get(text) ?? {
-      ...{ timeline, text, invokedAt, ackedAt: Number.POSITIVE_INFINITY },
+      ...{ client, timeline, text, invokedAt, ackedAt: Number.POSITIVE_INFINITY },
       ...{ acked: new Set<Seq>(), refused: true, seqs: [] },
     }
     posts.set(text, post)
@@ -127,7 +144,7 @@ function postsOf(attempts: readonly Attempt[]): Map<string, Post> {
 
 function checkLog(
   timeline: TimelineId,
-  events: readonly { seq: Seq; text: string }[],
+  events: readonly Logged[],
   posts: ReadonlyMap<string, Post>,
   faults: Fault[],
 ): void {
@@ -169,34 +186,24 @@ function checkReading(
   const who = `${reader} via ${via} after ${after}`
   const add = (kind: FaultKind, what: string) =>
     faults.push({ kind, timeline, what: `${who}: ${what}` })
+  const mayRead = (place: TimelineId) => members?.get(place)?.includes(reader) ?? true
   const stored = log.get(timeline) ?? []
   let last = after
-  for (const { seq, text, at } of events) {
+  for (const { seq, text, at, stamp } of events) {
     checkStep(timeline, last, seq, who, faults)
     last = seq
-    const truth = stored[seq - 1]?.text
-    if (truth !== undefined && truth !== text)
-      add('inconsistent', `${seq} is ${text}, not ${truth}`)
-    if (truth === undefined && posts.has(text)) add('lost', `${seq}: ${text} was seen`)
-    if (posts.get(text)?.refused) add('aborted-read', `${seq}: ${text}`)
-    if (!posts.has(text)) add('phantom', `${seq}: ${text}`)
+    const post = posts.get(text)
+    const truth = stored[seq - 1]
+    if (truth !== undefined && truth.text !== text)
+      add('inconsistent', `${seq} is ${text}, not ${truth.text}`)
+    else if (truth?.stamp !== undefined && stamp !== undefined && truth.stamp !== stamp)
+      add('diverge', `${seq} is ${text} of ${stamp}, not of ${truth.stamp}`)
+    if (truth === undefined && post !== undefined) add('lost', `${seq}: ${text} was seen`)
+    if (post?.refused) add('aborted-read', `${seq}: ${text}`)
+    if (post === undefined) add('phantom', `${seq}: ${text}`)
+    // Wherever it was shown: what is said in a conversation concerns its members alone.
+    else if (!mayRead(timeline) || !mayRead(post.timeline)) add('leak', `${seq}: ${text}`)
     if (signedOutAt !== undefined && at > signedOutAt + SIGN_OUT_MS_MAX) add('zombie', `${seq}`)
   }
-  const allowed = members?.get(timeline)
-  if (events.length > 0 && allowed !== undefined && !allowed.includes(reader))
-    add('leak', `${events.length} events`)
   if (toTheEnd && last < stored.length) add('unseen', `ends at ${last} of ${stored.length}`)
-}
-
-/** From one seq to the next there is exactly one step. */
-function checkStep(
-  timeline: TimelineId,
-  last: Seq,
-  seq: Seq,
-  where: string,
-  faults: Fault[],
-): void {
-  const what = `${where}: ${seq} after ${last}`
-  if (seq > last + 1) faults.push({ kind: 'gap', timeline, what })
-  if (seq <= last) faults.push({ kind: 'nonmonotonic', timeline, what })
 }

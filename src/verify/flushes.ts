@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { ask, signUpPeople } from './accounts.ts'
+import type { Durability } from './report.ts'
 
 /** Which field of a line in `/proc/diskstats` counts flushes, from 0; there since Linux 5.5. */
 const FLUSHES_FIELD = 18
@@ -28,6 +29,17 @@ export interface Flushes {
   flushes: number
 }
 
+/** Each post on its own must cause a flush of its own. */
+export function durabilityOf(counted: Flushes | undefined): Durability {
+  if (counted === undefined)
+    return { isUnsafe: false, words: 'does not tell what it has flushed; not checked' }
+  const { posts, flushes } = counted
+  return {
+    isUnsafe: flushes < posts,
+    words: `${posts} posts, one after the other: ${flushes} flushes`,
+  }
+}
+
 /**
  * Posts one message after the other, and counts the flushes meanwhile. Undefined where the disk
  * under `folder` does not count them: there nobody can tell. Whatever else is flushed on that disk
@@ -36,7 +48,7 @@ export interface Flushes {
 export async function countFlushes(url: string, folder: string): Promise<Flushes | undefined> {
   const count = createFlushCounter(folder)
   if (count === undefined) return undefined
-  const [person] = await signUpPeople(url, 1)
+  const [person] = await signUpPeople(() => url, 1)
   const path = `/user/${person!.id}/messages`
   let fewest = Number.POSITIVE_INFINITY
   for (let round = 0; round < ROUNDS; round++) {

@@ -12,9 +12,9 @@ export interface Person {
 export interface Spot {
   /** Names the timeline in the journal. */
   timeline: string
-  /** `/room/ID` or `/user/ID`. */
+  /** `/room/ID`, `/user/ID`, or empty for the inbox. */
   path: string
-  frame: { room: string } | { user: string }
+  frame: { room: string } | { user: string } | { inbox: true }
 }
 
 export interface Draft {

@@ -15,18 +15,21 @@ const RETRY_MS = 50
 const PAUSE_MS = 60
 const ANSWER_MS_MAX = 10_000
 
+/** The address of some node; asked for whenever somebody connects, as a balancer would answer. */
+export type Where = () => string
+
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 /** Says one thing after the other; each is repeated with its key until it is acknowledged. */
 export abstract class Talker {
-  protected readonly url: string
+  protected readonly where: Where
   protected readonly journal: Journal
   protected readonly person: Person
   protected readonly spot: Spot
   #stopped = false
 
-  constructor(url: string, journal: Journal, person: Person, spot: Spot) {
-    this.url = url
+  constructor(where: Where, journal: Journal, person: Person, spot: Spot) {
+    this.where = where
     this.journal = journal
     this.person = person
     this.spot = spot
@@ -61,7 +64,7 @@ export class HttpTalker extends Talker {
 
   protected async post({ key, text }: Draft) {
     this.#abort = new AbortController()
-    const response = await fetch(`${this.url}${this.spot.path}/messages`, {
+    const response = await fetch(`${this.where()}${this.spot.path}/messages`, {
       method: 'POST',
       headers: {
         authorization: `Bearer ${this.person.token}`,
@@ -98,7 +101,7 @@ export class SocketTalker extends Talker {
   }
 
   #open(): OpenSocket {
-    const socket = openSocket(this.url, this.person.token, (frame) => this.#answered?.(frame))
+    const socket = openSocket(this.where(), this.person.token, (frame) => this.#answered?.(frame))
     void socket.closed.then(() => {
       if (this.#socket === socket) this.#socket = undefined
     })
@@ -114,7 +117,7 @@ export class SocketTalker extends Talker {
 export class Listener {
   readonly spot: Spot
   readonly transport: Transport
-  readonly #url: string
+  readonly #where: Where
   readonly #journal: Journal
   readonly #person: Person
   #cursor = 0
@@ -122,8 +125,8 @@ export class Listener {
   #now: Following | undefined
   #stopped = false
 
-  constructor(url: string, journal: Journal, person: Person, spot: Spot, transport: Transport) {
-    this.#url = url
+  constructor(where: Where, journal: Journal, person: Person, spot: Spot, transport: Transport) {
+    this.#where = where
     this.#journal = journal
     this.#person = person
     this.spot = spot
@@ -141,11 +144,11 @@ export class Listener {
       const after = this.#cursor
       this.#events = []
       this.#now = follow(transport, {
-        ...{ url: this.#url, token: this.#person.token, spot, after },
-        onEvent: ({ seq, text }) => {
-          this.#events.push({ seq, text, at: this.#journal.now() })
-          this.#journal.seen(text)
-          this.#cursor = Math.max(this.#cursor, seq)
+        ...{ url: this.#where(), token: this.#person.token, spot, after },
+        onEvent: (event) => {
+          this.#events.push({ ...event, at: this.#journal.now() })
+          this.#journal.seen(event.text)
+          this.#cursor = Math.max(this.#cursor, event.seq)
         },
       })
       await this.#now.ended

@@ -1,43 +1,55 @@
 /** The verdict, in plain text that can be pasted into a ticket. */
 import type { FaultKind } from './checker.ts'
-import type { Flushes } from './flushes.ts'
 import type { Outcome } from './trial.ts'
 
 /** Faults told one by one; more of them say nothing new. */
 const FAULTS_TOLD_MAX = 10
 
-export interface Verdict extends Outcome {
+/** Whether what is acknowledged is on the disk. */
+export interface Durability {
+  /** It was seen not to be. */
+  isUnsafe: boolean
+  /** What was seen, or why nobody can tell. */
+  words: string
+}
+
+export interface Trial {
   /** What was on trial, in some words. */
   subject: string
   /** Where and when. */
   circumstances: string
+}
+
+export interface Verdict extends Trial, Outcome {
   seconds: number
-  /** Undefined where the disk does not tell. */
-  flushes: Flushes | undefined
+  durability: Durability
 }
 
 /** The kinds of faults that each figure of the report stands for. */
 const FIGURES: [what: string, kinds: FaultKind[]][] = [
   ['lost', ['lost']],
   ['doubled', ['duplicate']],
-  ['reordered', ['realtime-inversion', 'nonmonotonic', 'inconsistent']],
+  ['reordered', ['realtime-inversion', 'nonmonotonic', 'inconsistent', 'diverge']],
   ['holes', ['gap']],
   ['unseen', ['unseen']],
   ['made up', ['phantom', 'aborted-read']],
+  ['leaked', ['leak']],
+  ['after sign-out', ['zombie']],
 ]
 
-export function hasPassed({ faults, flushes }: Verdict): boolean {
-  return faults.length === 0 && !isUnsafe(flushes)
+export function hasPassed(verdict: Pick<Verdict, 'faults' | 'durability'>): boolean {
+  return verdict.faults.length === 0 && !verdict.durability.isUnsafe
 }
 
-/** Each post on its own must cause a flush of its own. */
-function isUnsafe(flushes: Flushes | undefined): boolean {
-  return flushes !== undefined && flushes.flushes < flushes.posts
+/** Of one that would not start, and said why. */
+export function refusalReportOf({ subject, circumstances }: Trial, why: string): string {
+  const lines = [`parley verify: ${circumstances}`, `  on trial   ${subject}`, `  ! ${why}`, 'FAIL']
+  return lines.join('\n')
 }
 
 export function reportOf(verdict: Verdict): string {
   const { subject, circumstances, seconds, people, rooms, conversations } = verdict
-  const { acknowledged, repeated, events, kills, cuts, faults, latenciesMs, flushes } = verdict
+  const { acknowledged, repeated, events, kills, cuts, signOuts, faults, latenciesMs } = verdict
   const count = (kinds: FaultKind[]) => faults.filter(({ kind }) => kinds.includes(kind)).length
   const number = (value: number) => value.toLocaleString('en')
   const at = (share: number) =>
@@ -45,16 +57,17 @@ export function reportOf(verdict: Verdict): string {
   return [
     `parley verify: ${circumstances}`,
     `  on trial   ${subject}`,
-    `  people     ${people} talked and listened in ${rooms} rooms and ${conversations} ` +
-      `conversations for ${seconds} s,`,
+    `  people     ${people} talked and listened in ${rooms} rooms, ${conversations} ` +
+      `conversations and their inboxes for ${seconds} s,`,
     '             over WebSocket, Server-Sent Events, NDJSON and long-poll',
-    `  harm       killed ${kills} times (kill -9), ${number(cuts)} connections cut`,
+    `  harm       killed ${kills} times (kill -9), ${number(cuts)} connections cut, ` +
+      `${number(signOuts)} signed out while they listened`,
     `  posts      ${number(acknowledged)} acknowledged, ${number(repeated)} attempts repeated, ` +
       `${number(events)} in the log`,
     `  found      ${FIGURES.map(([what, kinds]) => `${what} ${count(kinds)}`).join(' · ')}`,
     `  latency    from post to reader, undisturbed: p50 ${at(0.5)}, p99 ${at(0.99)}, ` +
       `max ${at(1)}`,
-    `  disk       ${diskWords(flushes)}`,
+    `  disk       ${diskWords(verdict.durability)}`,
     ...faults.slice(0, FAULTS_TOLD_MAX).map(({ kind, what }) => `  ! ${kind}: ${what}`),
     ...(faults.length > FAULTS_TOLD_MAX ? [`  ! and ${faults.length - FAULTS_TOLD_MAX} more`] : []),
     hasPassed(verdict) ? 'PASS' : 'FAIL',
@@ -65,10 +78,8 @@ function latency(ascending: readonly number[], share: number): number {
   return ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * share))]!
 }
 
-function diskWords(flushes: Flushes | undefined): string {
-  if (flushes === undefined) return 'does not tell what it has flushed; not checked'
-  const counted = `${flushes.posts} posts, one after the other: ${flushes.flushes} flushes`
-  return isUnsafe(flushes)
-    ? `${counted}. ACKNOWLEDGED POSTS ARE NOT ON THE DISK: a power cut loses them`
-    : counted
+function diskWords({ isUnsafe, words }: Durability): string {
+  return isUnsafe
+    ? `${words}. ACKNOWLEDGED POSTS ARE NOT ON THE DISK: a power cut loses them`
+    : words
 }

@@ -1,29 +1,47 @@
-/** A server of one's own, on a scratch folder, to be killed and started again. */
+/** A server of one's own, on scratch data, to be killed and started again. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const START_MS_MAX = 60_000
 
+/** None of them: the database is embedded. */
+export interface Services {
+  databaseUrl?: string
+  natsUrl?: string
+}
+
+/** It ended instead of starting; the message is what it said. */
+export class StartRefused extends Error {}
+
 export class ScratchServer {
   readonly folder: string
   url = ''
   readonly #command: readonly string[]
+  readonly #services: Services
   #process: ChildProcess | undefined
   #errors = ''
+  #isRemoved = false
 
-  /** `command` starts a server; its data is kept in a new folder `within` that one. */
-  constructor(command: readonly string[], within: string) {
+  /**
+   * `command` starts a server; its data is kept in a new folder `within` that one, unless it is
+   * given a database.
+   */
+  constructor(command: readonly string[], within: string, services: Services = {}) {
     this.folder = mkdtempSync(join(within, 'parley-verify-'))
     this.#command = command
+    this.#services = services
   }
 
-  /** At the same address as before, if it was there before. Rejects with what it said. */
+  /** At the same address as before, if it was there before. Rejects with `StartRefused`. */
   async start(): Promise<void> {
+    // Whoever kills it now and then may not have heard yet that it is over.
+    if (this.#isRemoved) throw new StartRefused('It was removed.')
     const [program, ...args] = this.#command
+    const { databaseUrl: DATABASE_URL = '', natsUrl: NATS_URL = '' } = this.#services
     const port = this.url === '' ? '0' : new URL(this.url).port
     const given = { HOST: '127.0.0.1', PORT: port, DATA_DIR: this.folder, LOG_LEVEL: 'error' }
-    const env = { ...process.env, PUBLIC_URL: '', DATABASE_URL: '', NATS_URL: '', ...given }
+    const env = { ...process.env, PUBLIC_URL: '', DATABASE_URL, NATS_URL, ...given }
     this.#errors = ''
     const child = spawn(program!, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
@@ -31,7 +49,7 @@ export class ScratchServer {
       this.#errors = (this.#errors + chunk).slice(-2_000)
     })
     this.url = await new Promise<string>((resolve, reject) => {
-      const fail = (why: string) => reject(new Error(`The server does not start: ${why}`))
+      const fail = (why: string) => reject(new StartRefused(`The server does not start: ${why}`))
       const timer = setTimeout(() => fail('it takes too long.'), START_MS_MAX)
       let printed = ''
       child.stdout!.on('data', (chunk) => {
@@ -40,8 +58,11 @@ export class ScratchServer {
         if (address !== undefined) resolve(address)
       })
       child.on('error', ({ message }) => fail(message))
-      child.on('exit', (code) => fail(`exit code ${code}. ${this.#errors}`))
-      child.on('close', () => clearTimeout(timer))
+      // All that it has said is there once its pipes are closed.
+      child.on('close', (code) => {
+        clearTimeout(timer)
+        fail(`${this.#errors.replace('Parley could not start.', '').trim()} (exit code ${code})`)
+      })
     })
   }
 
@@ -55,6 +76,7 @@ export class ScratchServer {
   }
 
   async remove(): Promise<void> {
+    this.#isRemoved = true
     await this.kill()
     rmSync(this.folder, { recursive: true, force: true })
   }

@@ -2,15 +2,26 @@
  * The four ways to follow a timeline, as a stranger would write them from the protocol's page:
  * nothing of the server's own code is used, for that is what is on trial.
  */
-import type { Seq } from '../types.ts'
+import type { Logged } from './checker.ts'
 import type { Spot } from './journal.ts'
 
 export const transports = ['websocket', 'sse', 'ndjson', 'long-poll'] as const
 export type Transport = (typeof transports)[number]
 
+/** An event as the protocol has it: a message, or an entry of an inbox with the message in it. */
 export interface Received {
-  seq: Seq
-  text: string
+  seq: number
+  at?: string
+  from?: { id: string; name: string }
+  text?: string
+  message?: Received
+}
+
+/** What the checker is told of it. */
+export function loggedOf({ seq, message, ...event }: Received): Logged {
+  const { at, from, text } = message ?? event
+  const logged = { seq, text: text!, stamp: `${from?.name} (${from?.id}) at ${at}` }
+  return message === undefined ? logged : { ...logged, inner: message.seq }
 }
 
 /** A subscription: it calls back until it ends, for whatever reason. */
@@ -23,8 +34,8 @@ export interface Subscriber {
   url: string
   token: string
   spot: Spot
-  after: Seq
-  onEvent: (event: Received) => void
+  after: number
+  onEvent: (event: Logged) => void
 }
 
 const WAIT_S = 5
@@ -41,7 +52,7 @@ export function follow(transport: Transport, subscriber: Subscriber): Following 
 
 function followSocket({ url, token, spot, after, onEvent }: Subscriber): Following {
   const socket = openSocket(url, token, (frame) => {
-    for (const event of (frame.events as Received[] | undefined) ?? []) onEvent(event)
+    for (const event of (frame.events as Received[] | undefined) ?? []) onEvent(loggedOf(event))
   })
   socket.send({ id: 2, op: 'subscribe', ...spot.frame, after })
   return { ended: socket.closed, cut: socket.cut }
@@ -95,7 +106,7 @@ async function followStream(
     rest = lines.pop()!
     for (const line of lines) {
       const json = eventOf.exec(line)?.[1]
-      if (json !== undefined) onEvent(JSON.parse(json))
+      if (json !== undefined) onEvent(loggedOf(JSON.parse(json)))
     }
   }
 }
@@ -110,7 +121,7 @@ async function poll(subscriber: Subscriber, signal: AbortSignal): Promise<void> 
     })
     if (!response.ok) throw new Error(`${response.status}`)
     for (const event of (await response.json()) as Received[]) {
-      onEvent(event)
+      onEvent(loggedOf(event))
       after = event.seq
     }
   }

@@ -6,6 +6,7 @@ import {
   faultsOf,
   type History,
   type Reading,
+  type Seen,
 } from '../../src/verify/checker.ts'
 
 const ok = (n: number, more: Partial<Attempt> = {}): Attempt => ({
@@ -20,7 +21,8 @@ const ok = (n: number, more: Partial<Attempt> = {}): Attempt => ({
   ...more,
 })
 
-const event = (n: number) => ({ seq: n, text: `text ${n}`, at: n * 10 + 12 })
+const event = (n: number): Seen => ({ seq: n, text: `text ${n}`, at: n * 10 + 12 })
+const inInbox = (seq: number, n: number, inner: number): Seen => ({ ...event(n), seq, inner })
 
 const reading = (after: number, to: number, more: Partial<Reading> = {}): Reading => ({
   reader: 'bob',
@@ -32,6 +34,11 @@ const reading = (after: number, to: number, more: Partial<Reading> = {}): Readin
   ...more,
 })
 
+const INBOXES: [inbox: string, owner: string][] = ['ada', 'bob', 'eve'].map((owner) => [
+  `${owner}'s inbox`,
+  owner,
+])
+
 /** A run without a fault: overlapping posts, a retry, a refusal, an unknown that was not stored. */
 function goodRun() {
   return {
@@ -41,21 +48,38 @@ function goodRun() {
       ok(2, { invokedAt: 60, completedAt: 65 }),
       ok(3),
       ok(4, { timeline: 'direct', seq: 1 }),
+      ok(6, { timeline: 'direct', seq: 2, client: 'bob' }),
+      ok(7, { timeline: 'direct', seq: 3 }),
       ok(5, { seq: 4 }),
       ok(98, { outcome: 'failed' }),
       ok(99, { outcome: 'unknown' }),
     ],
-    log: new Map([
-      ['room', [event(1), event(2), event(3), { seq: 4, text: 'text 5', at: 1 }]],
-      ['direct', [{ seq: 1, text: 'text 4', at: 1 }]],
+    log: new Map<string, Seen[]>([
+      ['room', [{ ...event(1), stamp: 'ada, noon' }, event(2), event(3), { ...event(5), seq: 4 }]],
+      ['direct', [4, 6, 7].map((n, index) => ({ ...event(n), seq: index + 1 }))],
+      ["ada's inbox", [inInbox(1, 6, 2)]],
+      ["bob's inbox", [inInbox(1, 4, 1), inInbox(2, 7, 3)]],
+      ["eve's inbox", []],
     ]),
     readings: [
       reading(0, 3, { toTheEnd: false }),
       reading(3, 3, { events: [{ seq: 4, text: 'text 5', at: 70 }], signedOutAt: 65 }),
       reading(2, 3, { toTheEnd: false, via: 'history' }),
-      reading(0, 0, { timeline: 'direct', events: [{ seq: 1, text: 'text 4', at: 1 }] }),
+      reading(0, 0, {
+        ...{ timeline: 'direct', toTheEnd: false },
+        events: [{ seq: 1, text: 'text 4', at: 1 }],
+      }),
+      reading(0, 0, {
+        timeline: "bob's inbox",
+        events: [inInbox(1, 4, 1), inInbox(2, 7, 3)],
+      }),
+      reading(0, 0, { reader: 'eve', timeline: "eve's inbox" }),
     ],
-    members: new Map([['direct', ['ada', 'bob']]]),
+    members: new Map([
+      ['direct', ['ada', 'bob']],
+      ...INBOXES.map(([inbox, owner]): [string, string[]] => [inbox, [owner]]),
+    ]),
+    inboxes: new Map(INBOXES),
   }
 }
 
@@ -185,6 +209,63 @@ const planted: [string, FaultKind, (run: Run) => void][] = [
     'leak',
     ({ readings }) => {
       readings[3]!.reader = 'eve'
+    },
+  ],
+  [
+    'a direct message is not in the inbox of whom it was for',
+    'lost',
+    ({ log }) => void log.get("ada's inbox")!.pop(),
+  ],
+  [
+    'a direct message is in an inbox twice',
+    'duplicate',
+    ({ log }) => void log.get("bob's inbox")!.push(inInbox(3, 4, 1)),
+  ],
+  [
+    'an inbox has messages of a conversation the wrong way round',
+    'nonmonotonic',
+    ({ log }) => void log.set("bob's inbox", [inInbox(1, 7, 3), inInbox(2, 4, 1)]),
+  ],
+  [
+    'an inbox names another place than the conversation',
+    'inconsistent',
+    ({ log }) => {
+      log.get("bob's inbox")![1]!.inner = 2
+    },
+  ],
+  [
+    'an inbox has a hole',
+    'gap',
+    ({ log }) => {
+      log.get("bob's inbox")![1]!.seq = 3
+    },
+  ],
+  [
+    'an inbox has what its owner wrote',
+    'phantom',
+    ({ log }) => void log.get("ada's inbox")!.push(inInbox(2, 7, 3)),
+  ],
+  [
+    'an inbox has what nobody wrote',
+    'phantom',
+    ({ log }) =>
+      void log.get("eve's inbox")!.push({ seq: 1, text: 'from nowhere', at: 1, inner: 1 }),
+  ],
+  [
+    "a message for somebody else is in a stranger's inbox",
+    'leak',
+    ({ log }) => void log.get("eve's inbox")!.push(inInbox(1, 4, 1)),
+  ],
+  [
+    'a stranger who listens to the own inbox is told of a message for somebody else',
+    'leak',
+    ({ readings }) => void readings[5]!.events.push(inInbox(1, 4, 1)),
+  ],
+  [
+    'a reader was told of another author or time than the log has',
+    'diverge',
+    ({ readings }) => {
+      readings[0]!.events[0]!.stamp = 'bob, noon'
     },
   ],
   [
