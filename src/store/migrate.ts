@@ -141,6 +141,7 @@ async function verify(
   tell: (rows: number) => void,
 ): Promise<string> {
   let done = 0
+  tell(done)
   const { checksum, different, examples } = await compare(source, target, (rows) => {
     done += rows
     tell(done)
