@@ -1,5 +1,5 @@
 /** PostgreSQL as either end of a migration: one connection, for one statement at a time. */
-import { deferred, systemClock } from '../clock.ts'
+import { type Deferred, deferred, systemClock } from '../clock.ts'
 import type { Row, SourceDatabase, Table, TargetDatabase } from './migrate-database.ts'
 import { postgresMigrations } from './migrations/postgres.ts'
 import { arrayOf } from './postgres-append.ts'
@@ -71,8 +71,8 @@ export async function openPostgresTarget(url: string): Promise<TargetDatabase> {
 class PostgresEnd {
   readonly name: string
   readonly #connection: PostgresConnection
-  /** Rejects when the connection has ended; the driver may leave a query pending for ever. */
-  readonly #lost = deferred<never>()
+  /** What is under way; the driver may leave it pending for ever when the connection has ended. */
+  #underWay: Deferred<unknown> | undefined
 
   static async open(url: string, option: string): Promise<PostgresEnd> {
     const limits = { timeoutMs: CONNECT_MS, startMs: REACH_MS }
@@ -83,9 +83,7 @@ class PostgresEnd {
   private constructor(url: string, connection: PostgresConnection) {
     this.name = `The PostgreSQL database at ${addressOf(url)}`
     this.#connection = connection
-    // Whoever waits hears of it; nobody may be waiting.
-    this.#lost.promise.catch(() => {})
-    connection.onLost = () => this.#lost.reject(new ConnectionLost('the connection ended'))
+    connection.onLost = () => this.#underWay?.reject(new ConnectionLost('the connection ended'))
   }
 
   async orClose<T>(work: () => Promise<T>): Promise<T> {
@@ -144,7 +142,9 @@ class PostgresEnd {
     if (version !== known)
       throw new Error(
         `${this.name} has schema version ${version}, and this Parley moves version ${known}. ` +
-          (version > known ? 'Run the newer one.' : 'Start a server of this version on it once.'),
+          (version > known
+            ? 'Run the newer Parley.'
+            : 'Start a server of this version on it once.'),
       )
     refuseUnfinished(await this.#meta(UNFINISHED), this.name)
   }
@@ -174,8 +174,11 @@ class PostgresEnd {
   }
 
   async #tell<T>(answer: Promise<T>): Promise<T> {
+    const told = deferred<T>()
+    this.#underWay = told as Deferred<unknown>
+    answer.then(told.resolve, told.reject)
     try {
-      return await Promise.race([answer, this.#lost.promise])
+      return await told.promise
     } catch (error) {
       // Not the error itself: it carries the statement's values, which are people's words.
       const { code = '', message } = error as { code?: string; message: string }

@@ -4,9 +4,11 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Sql } from 'postgres'
+import { openPostgres } from '../../src/store/postgres.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { ADA, BOB, message } from '../contracts/store-home.ts'
 import { scratchFolder } from '../harness.ts'
+import type { PostgresServer } from '../services/postgres.ts'
 
 const undo: (() => unknown)[] = []
 
@@ -85,6 +87,14 @@ export async function filled(eventsPerRoom: number): Promise<string> {
     await store.append([message('dAB', `${n}`, { inbox: 'iBBBBBBBBBBBBBBBB' })])
   await store.close()
   return folder
+}
+
+/** A new database that has its schema already, and is empty. */
+export async function emptyPostgres(postgres: PostgresServer): Promise<string> {
+  const url = await postgres.createDatabase()
+  const limits = { connectionsMax: 2, timeoutMs: 5_000, startMs: 5_000, queueMax: 10 }
+  await (await openPostgres({ url, ...limits })).close()
+  return url
 }
 
 const ORDERS = {

@@ -1,6 +1,9 @@
 /** `parley` as it is typed in a shell. */
 import { type Subprocess, spawn } from 'bun'
-import { ServerProcess } from '../harness.ts'
+import { ServerProcess, until } from '../harness.ts'
+
+/** On a machine that does other things, too. */
+const COMMAND_MS_MAX = 30_000
 
 export interface Ended {
   code: number
@@ -21,7 +24,7 @@ export class Running {
   readonly ended: Promise<Ended>
   readonly #process: Subprocess<'ignore', 'pipe', 'pipe'>
   #errors = ''
-  readonly #waiting = new Map<string, () => void>()
+  #hasEnded = false
 
   constructor(args: string[], settings: Record<string, string> = {}) {
     this.#process = spawn({
@@ -33,13 +36,10 @@ export class Running {
   }
 
   /** Resolves when it has said this on standard error; rejects if it ends without. */
-  async says(text: string): Promise<void> {
-    if (this.#errors.includes(text)) return
-    const said = new Promise<void>((resolve) => this.#waiting.set(text, resolve))
-    const ended = this.ended.then(({ errors }) => {
-      if (!errors.includes(text)) throw new Error(`it ended without "${text}": ${errors}`)
-    })
-    await Promise.race([said, ended])
+  async says(text: RegExp): Promise<void> {
+    const said = () => text.test(this.#errors)
+    await until(() => said() || this.#hasEnded, `it says ${text}`, COMMAND_MS_MAX)
+    if (!said()) throw new Error(`it ended without saying ${text}: ${this.#errors}`)
   }
 
   kill(): void {
@@ -49,11 +49,10 @@ export class Running {
   async #end(): Promise<Ended> {
     const printed = new Response(this.#process.stdout).text()
     const decoder = new TextDecoder()
-    for await (const chunk of this.#process.stderr) {
+    for await (const chunk of this.#process.stderr)
       this.#errors += decoder.decode(chunk, { stream: true })
-      for (const [text, resolve] of this.#waiting) if (this.#errors.includes(text)) resolve()
-    }
     const code = await this.#process.exited
+    this.#hasEnded = true
     return { code, printed: await printed, errors: this.#errors }
   }
 }
