@@ -83,17 +83,27 @@ export const PAGE_ROWS_MAX = 10_000
 /** Bytes of the long texts of one page; the row that reaches it is the last one. */
 export const PAGE_BYTES_MAX = 4_194_304
 
-/** The rows that follow `after`, by key, page after page. */
+/**
+ * The rows that follow `after`, by key, page after page. The next is asked for while one is worked
+ * on, so that two machines have something to do; there are never more than two.
+ */
 export async function* pagesOf(
   database: ReadableDatabase,
   table: Table,
   after: Key,
 ): AsyncGenerator<Row[], void> {
   const statement = pageStatement(table)
-  for (let last = after; ; ) {
-    const rows = await database.rows(statement, [...last, PAGE_ROWS_MAX])
+  const ask = (last: Row, rowsMax: number) => {
+    const page = database.rows(statement, [...last.slice(0, table.keyColumns), rowsMax])
+    // It may fail before anybody waits for it; whoever then does hears of it.
+    page.catch(() => {})
+    return page
+  }
+  for (let next = ask(after, PAGE_ROWS_MAX); ; ) {
+    const rows = await next
     if (rows.length === 0) return
-    last = rows.at(-1)!.slice(0, table.keyColumns)
+    // A page that was cut by its bytes was measured to its end: the next one is not much longer.
+    next = ask(rows.at(-1)!, Math.min(PAGE_ROWS_MAX, 2 * rows.length))
     yield rows
   }
 }

@@ -1,6 +1,6 @@
 /** PostgreSQL as either end of a migration: one connection, for one statement at a time. */
 import { type Deferred, deferred, systemClock } from '../clock.ts'
-import type { Row, SourceDatabase, Table, TargetDatabase } from './migrate-database.ts'
+import type { Row, SourceDatabase, Table, TargetDatabase, Value } from './migrate-database.ts'
 import { postgresMigrations } from './migrations/postgres.ts'
 import { arrayOf } from './postgres-append.ts'
 import { type PostgresConnection, SERVER_NAME } from './postgres-connection.ts'
@@ -107,9 +107,10 @@ class PostgresEnd {
 
   /** One array a column. */
   async insert({ name, columns }: Table, rows: readonly Row[]): Promise<void> {
-    const arrays = columns.map((_, index) =>
-      arrayOf(rows.map((row) => (row[index] === null ? undefined : String(row[index])))),
-    )
+    const arrays = columns.map(({ type }, index) => {
+      const values = rows.map((row) => row[index])
+      return type === 'bigint' ? `{${values.join(',')}}` : arrayOf(values.map(asText))
+    })
     const places = columns.map(({ type }, index) => `$${index + 1}::${type}[]`).join(', ')
     await this.rows(`INSERT INTO ${name} SELECT * FROM unnest(${places})`, arrays)
   }
@@ -189,4 +190,8 @@ class PostgresEnd {
       )
     }
   }
+}
+
+function asText(value: Value | undefined): string | undefined {
+  return value === null ? undefined : (value as string)
 }

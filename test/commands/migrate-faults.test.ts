@@ -1,4 +1,4 @@
-/** Migrations that are killed, lied to, or run out of room: nothing is doubled, lost or believed. */
+/** Migrations that are killed, cut off or out of room go on; a source that changes is no use. */
 import { afterAll, afterEach, describe, expect, test } from 'bun:test'
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
