@@ -65,6 +65,7 @@ function compareSections(one: Section | undefined, other: Section | undefined): 
   const [table, timeline] = one.place
   const [otherTable, otherTimeline] = other.place
   if (table !== otherTable) return table - otherTable
+  // Ids are ASCII, which sorts here as it does in the databases.
   return timeline === otherTimeline ? 0 : timeline < otherTimeline ? -1 : 1
 }
 

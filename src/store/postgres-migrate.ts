@@ -139,7 +139,7 @@ class PostgresEnd {
     const known = postgresMigrations.length
     const [meta] = await this.rows("SELECT count(to_regclass('meta')) AS tables")
     if (meta![0] !== 1) throw new Error(`${this.name} is not one of Parley.`)
-    const version = Number(await this.#meta('version'))
+    const version = Number((await this.#meta('version')) ?? 0)
     if (version !== known)
       throw new Error(
         `${this.name} has schema version ${version}, and this Parley moves version ${known}. ` +
