@@ -212,7 +212,11 @@ describe.skipIf(smallDisk === undefined)('a migration to a disk that is full', (
     const [folder, target] = [await filled(8_000), join(smallDisk!.path, 'data')]
     const before = bytesOf(folder)
     const free = fillUp(2 << 20)
-    await expectRefused(`sqlite:${folder}`, `sqlite:${target}`, /disk is full: free some space.*same command again/)
+    await expectRefused(
+      `sqlite:${folder}`,
+      `sqlite:${target}`,
+      /disk is full: free some space.*same command again/,
+    )
     free()
     await expectMoved(`sqlite:${folder}`, `sqlite:${target}`)
     expect(dumpSqlite(target)).toEqual(dumpSqlite(folder))
@@ -228,7 +232,11 @@ describe.skipIf(smallDisk === undefined)('a migration to a disk that is full', (
       const folder = await filled(6_000)
       const url = await postgres!.createDatabase('TABLESPACE small')
       const free = fillUp(2 << 20)
-      await expectRefused(`sqlite:${folder}`, url, /disk is full: free some space.*same command again/)
+      await expectRefused(
+        `sqlite:${folder}`,
+        url,
+        /disk is full: free some space.*same command again/,
+      )
       free()
       await expectMoved(`sqlite:${folder}`, url)
       await postgres!.dropDatabase(url)
