@@ -24,6 +24,7 @@ import { scriptUrl } from '../scripts.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import type { CopyDone, CopyOrder } from './sqlite-copy-worker.ts'
 import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { UNFINISHED } from './unfinished.ts'
 
 /** What a database holds, as counted in it. */
 export interface Contents {
@@ -114,6 +115,8 @@ function contentsOf(db: Database, bytes: number): Contents {
   if (version === 0) throw new Error('it is not a database of Parley.')
   if (version > sqliteMigrations.length)
     throw new Error(`it has schema version ${version}, newer than this Parley knows.`)
+  const [unfinished] = all(`SELECT value FROM meta WHERE name = '${UNFINISHED}'`)
+  if (unfinished !== undefined) throw new Error('it is part of a migration that has not ended.')
   const [hole] = all<{ id: string }>(HOLES)
   if (hole !== undefined) throw new Error(`timeline ${hole.id} has a hole.`)
   const [counts] = all<Omit<Contents, 'bytes'>>(COUNTS)

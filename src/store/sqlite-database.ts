@@ -28,6 +28,7 @@ import {
 } from './sqlite-batch.ts'
 import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
 import type { NamePage, Range } from './store.ts'
+import { refuseUnfinished, UNFINISHED } from './unfinished.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
 const SQLITE_VERSION_MIN = '3.51.3'
@@ -63,19 +64,11 @@ export class SqliteDatabase {
     return new SqliteDatabase(db)
   }
 
-  /** Opens for writing: takes the folder's lock, checks the file, brings the schema up to date. */
+  /** Opens for writing: as `openForWriting`, and nothing that is unfinished. */
   static openWriter(folder: string): SqliteDatabase {
-    refuseOldSqlite(sqliteVersion())
-    makeFolder(folder)
-    const lock = takeLock(folder)
-    const path = join(folder, DATABASE_FILE)
-    const db = new Database(path, { create: true, strict: true })
+    const { db, lock } = openForWriting(folder)
     try {
-      db.run('PRAGMA busy_timeout = 2000')
-      quickCheck(db, path)
-      makeDurable(db, path)
-      db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
-      migrate(db, path)
+      refuseUnfinished(findMeta(db, UNFINISHED), `The database in ${folder}`)
     } catch (error) {
       db.close()
       lock.close()
@@ -385,6 +378,31 @@ const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
 
+/** Takes the folder's lock, checks the file, brings the schema up to date. */
+export function openForWriting(folder: string): { db: Database; lock: Database } {
+  refuseOldSqlite(sqliteVersion())
+  makeFolder(folder)
+  const lock = takeLock(folder)
+  const path = join(folder, DATABASE_FILE)
+  const db = new Database(path, { create: true, strict: true })
+  try {
+    db.run('PRAGMA busy_timeout = 2000')
+    quickCheck(db, path)
+    makeDurable(db, path)
+    db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
+    migrate(db, path)
+    return { db, lock }
+  } catch (error) {
+    db.close()
+    lock.close()
+    throw error
+  }
+}
+
+function findMeta(db: Database, name: string): string | undefined {
+  return ask<{ value: string }>(db, 'SELECT value FROM meta WHERE name = ?', name)[0]?.value
+}
+
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
   return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
@@ -399,10 +417,10 @@ function sqliteVersion(): string {
 }
 
 /** The rows of a statement that is needed once. */
-function ask<Row>(db: Database, sql: string): Row[] {
-  const statement = db.prepare<Row, []>(sql)
+function ask<Row>(db: Database, sql: string, ...values: string[]): Row[] {
+  const statement = db.prepare<Row, string[]>(sql)
   try {
-    return statement.all()
+    return statement.all(...values)
   } finally {
     statement.finalize()
   }
