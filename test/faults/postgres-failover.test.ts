@@ -79,17 +79,17 @@ describe.skipIf(programs === undefined)('after a failover', () => {
     expect(outcomes.at(-1)).toBe('unfit')
   })
 
-  test('a replica that was left behind is not read from, though it is a standby still', async () => {
+  /** All have one event, and the second replica is read from. */
+  async function beginWithAll(): Promise<void> {
     store = await open(second)
     await post(store, 'in all')
     for (const one of [first, second]) await one.catchUpWith(primary)
     expect(await history()).toEqual(['in all'])
     expect(outcomes).toEqual(['read'])
+  }
 
-    // The first takes over; the second has an event that the first never got.
-    await first.promote()
-    await post(store, 'lost with the old primary')
-    await second.catchUpWith(primary)
+  /** The first replica becomes the primary, for the node, too. */
+  async function failOver(): Promise<void> {
     network.lead(addressOf(first))
     network.cut()
     network.restore()
@@ -99,8 +99,34 @@ describe.skipIf(programs === undefined)('after a failover', () => {
         () => false,
       )
     await until(posted, 'the new primary takes posts')
+  }
+
+  test('a replica that was left behind is not read from, though it is a standby still', async () => {
+    await beginWithAll()
+
+    // The first takes over; the second has an event that the first never got.
+    await first.promote()
+    await post(store, 'lost with the old primary')
+    await second.catchUpWith(primary)
+    await failOver()
 
     expect(await history()).toEqual(['in all', 'after the failover'])
     expect(outcomes.at(-1)).toBe('unfit')
+  })
+
+  test('a replica that follows the new primary is read from after its next checkpoint', async () => {
+    await beginWithAll()
+    await first.promote()
+    await failOver()
+    await second.follow(first)
+    await first.sql`CHECKPOINT`
+    await second.catchUpWith(first)
+    await second.sql`CHECKPOINT`
+    const isRead = async () => {
+      expect(await history()).toEqual(['in all', 'after the failover'])
+      return outcomes.at(-1) === 'read'
+    }
+    outcomes = []
+    await until(isRead, 'it is read from again', HOOK_MS)
   })
 })

@@ -147,6 +147,13 @@ export class PostgresServer {
     await until(hasReplayed, 'the standby has replayed it')
   }
 
+  /** From now on this standby takes its log from there. */
+  async follow(primary: PostgresServer): Promise<void> {
+    const where = `host=127.0.0.1 port=${primary.port} user=parley`
+    await this.sql.unsafe(`ALTER SYSTEM SET primary_conninfo = '${where}'`)
+    await this.sql`SELECT pg_reload_conf()`
+  }
+
   /** Makes an independent server of a standby; resolves when it takes writes. */
   async promote(): Promise<void> {
     await this.sql`SELECT pg_promote()`

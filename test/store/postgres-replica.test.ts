@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { openPostgres } from '../../src/store/postgres.ts'
+import { KNOWN_HEADS_MAX } from '../../src/store/postgres-replica.ts'
 import type { Range, ReplicaOutcome, Store } from '../../src/store/store.ts'
 import { type StoreHome, storeContract } from '../contracts/store.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
@@ -200,6 +201,40 @@ describe.skipIf(server === undefined)('a page of history', () => {
     expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
     expect(outcomes).toEqual(['unfit'])
     await standby!.sql`SELECT pg_wal_replay_resume()`
+  })
+
+  test('comes from the primary while the replica’s schema is another than ours', async () => {
+    await server!.connect(url)`UPDATE meta SET value = '999' WHERE name = 'version'`
+    await standby!.catchUpWith(server!)
+    await store.heads(['room'])
+    expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
+    expect(outcomes).toEqual(['unfit'])
+  })
+
+  test('comes from the primary if what is called a replica is no standby', async () => {
+    await store.close()
+    store = await open(url, server!)
+    await store.heads(['room'])
+    expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
+    expect(outcomes).toEqual(['unfit'])
+  })
+
+  test('comes from the primary if too many other heads were told since its own', async () => {
+    const others = firstSeqs(KNOWN_HEADS_MAX).map((n) => `other ${n}`)
+    for (let from = 0; from < others.length; from += 2_500)
+      await store.append(others.slice(from, from + 2_500).map((id) => message(id, 'x')))
+    await standby!.catchUpWith(server!)
+    const hear = async (ids: string[]) => {
+      for (let from = 0; from < ids.length; from += 2_500)
+        await store.heads(ids.slice(from, from + 2_500))
+    }
+    // The one that reading would make known again is looked for last.
+    await hear(['room', ...others.slice(1)])
+    expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
+    expect(outcomes).toEqual(['read'])
+    await hear(others.slice(0, 1))
+    expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
+    expect(outcomes).toEqual(['read'])
   })
 
   test('comes from the primary while no replica is there, also at the start', async () => {
