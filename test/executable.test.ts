@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { spawn } from 'bun'
 import { buildExecutable } from '../scripts/build.ts'
 import { buildPage } from '../web/build.ts'
-import { scratchFolder, within } from './harness.ts'
+import { addressPrinted, BareRoot, canMakeBareRoot } from './bare-root.ts'
+import { scratchFolder, signIn, signUp, within } from './harness.ts'
 
 const BUILD_MS_MAX = 120_000
 const SUITE_MS_MAX = 180_000
@@ -39,9 +40,7 @@ test('the page is inside, the same to the byte', async () => {
   const env = { PATH: '/nowhere', PORT: '0', DATA_DIR: join(folder.path, 'data') }
   const child = spawn({ cmd: [executable], env, stdout: 'pipe', stderr: 'inherit' })
   try {
-    const reader = child.stdout.getReader()
-    const { value } = await within(reader.read(), 'it prints its address')
-    const url = /http:\S+/.exec(new TextDecoder().decode(value))![0]
+    const url = await addressPrinted(child)
     for (const { path, bytes } of await buildPage()) {
       const served = await (await fetch(url + path)).bytes()
       expect([path, Buffer.from(served).equals(bytes)]).toEqual([path, true])
@@ -51,6 +50,31 @@ test('the page is inside, the same to the byte', async () => {
     await child.exited
   }
 })
+
+test.skipIf(!canMakeBareRoot())(
+  'it serves where there is no other file, no PATH and no HOME',
+  async () => {
+    const root = new BareRoot(executable)
+    const settings = { PORT: '0', DATA_DIR: '/data' }
+    let server = root.run([], settings)
+    try {
+      const ada = await signUp(await addressPrinted(server))
+      const room = `/room/${(await ada.createRoom()).id}`
+      await ada.post(room, 'from nowhere')
+      expect(await (await fetch(`${ada.url}/`)).text()).toStartWith('<!doctype html>')
+      server.kill()
+      expect(await within(server.exited, 'it drains')).toBe(0)
+
+      server = root.run([], settings)
+      const again = await signIn(await addressPrinted(server), ada.name)
+      expect(await again.list(room)).toMatchObject([{ seq: 1, text: 'from nowhere' }])
+    } finally {
+      server.kill()
+      await server.exited
+      root.remove()
+    }
+  },
+)
 
 test('the stories and the backups are the same', async () => {
   const tests = ['test/stories', 'test/commands'].filter((path) => existsSync(path))
