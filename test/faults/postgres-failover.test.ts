@@ -27,7 +27,7 @@ function open(replica: PostgresServer): Promise<Store> {
   const onPage = (outcome: ReplicaOutcome) => outcomes.push(outcome)
   const url = new URL(primary.urlOf('postgres'))
   url.port = new URL(network.url).port
-  const limits = { connectionsMax: 4, timeoutMs: 2_000, queueMax: 100, startMs: 2_000 }
+  const limits = { connectionsMax: 4, timeoutMs: 20_000, queueMax: 100, startMs: 2_000 }
   return openPostgres({
     url: url.href,
     ...limits,

@@ -28,11 +28,15 @@ afterAll(async () => {
 /** What came of each page that a replica was asked for. */
 let outcomes: ReplicaOutcome[] = []
 
-/** A store at `url` whose replica is the same database at `replica`. */
-function open(url: string, replica: PostgresServer): Promise<Store> {
+/** A store at `url` whose replica is the same database at `replica`. By default nobody hurries. */
+function open(
+  url: string,
+  replica: PostgresServer,
+  { timeoutMs = 20_000, connectionsMax = 4 } = {},
+): Promise<Store> {
   const name = new URL(url).pathname.slice(1)
   const onPage = (outcome: ReplicaOutcome) => outcomes.push(outcome)
-  const limits = { connectionsMax: 4, timeoutMs: TIMEOUT_MS, queueMax: 10_000, startMs: 2_000 }
+  const limits = { connectionsMax, timeoutMs, queueMax: 10_000, startMs: 2_000 }
   return openPostgres({ url, ...limits, replica: { url: replica.urlOf(name), onPage } })
 }
 
@@ -80,9 +84,20 @@ describe.skipIf(server === undefined)('a page of history', () => {
 
   afterEach(async () => {
     for (const one of [server!, standby!]) one.thaw()
+    await standby!.sql`SELECT pg_wal_replay_resume()`
     await store.close()
     await server!.dropDatabase(url)
   })
+
+  /** As a node is by default, or with other limits; it has read from the replica before. */
+  async function inHaste(limits: Parameters<typeof open>[2] = {}): Promise<void> {
+    await store.close()
+    store = await open(url, standby!, { timeoutMs: TIMEOUT_MS, ...limits })
+    await store.heads(['room'])
+    await pageOf(store, { after: 0, limit: 1 })
+    expect(outcomes).toEqual(['read'])
+    outcomes = []
+  }
 
   test('comes from the replica once the primary has told a head at or beyond its end', async () => {
     expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
@@ -165,7 +180,7 @@ describe.skipIf(server === undefined)('a page of history', () => {
   })
 
   test('comes from the primary in time while the replica is silent, which is then left alone', async () => {
-    await store.heads(['room'])
+    await inHaste()
     standby!.freeze()
     const startedAt = performance.now()
     expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
@@ -183,13 +198,31 @@ describe.skipIf(server === undefined)('a page of history', () => {
   })
 
   test('is refused in time if both are silent', async () => {
-    await store.heads(['room'])
+    await inHaste()
     for (const one of [server!, standby!]) one.freeze()
     const startedAt = performance.now()
     expect(await failureOf(pageOf(store, { after: 0, limit: 5 }))).toMatchObject({
       code: 'store_unavailable',
     })
     expect(performance.now() - startedAt).toBeLessThan(TIMEOUT_MS + LATE_MS)
+  })
+
+  test('is refused in time if the replica is silent and the primary busy', async () => {
+    const timeoutMs = 2 * TIMEOUT_MS
+    await inHaste({ timeoutMs, connectionsMax: 2 })
+    // Each page takes more than half of the time, and there is one connection for both.
+    await server!.connect(url).unsafe(`
+      ALTER FUNCTION encode_event RENAME TO encode_at_once;
+      CREATE FUNCTION encode_event(bigint, text, text, bigint, text, text, text) RETURNS text
+      LANGUAGE sql AS 'SELECT encode_at_once($1, $2, $3, $4, $5, $6, $7) FROM pg_sleep(2.4)'`)
+    standby!.freeze()
+    const startedAt = performance.now()
+    const first = pageOf(store, { after: 19, limit: 2 })
+    const second = failureOf(pageOf(store, { after: 0, limit: 1 }))
+    expect(await second).toMatchObject({ code: 'store_unavailable' })
+    expect(performance.now() - startedAt).toBeLessThan(timeoutMs + LATE_MS)
+    expect(outcomes).toEqual(['away'])
+    expect(await first).toEqual(texts(20, 20))
   })
 
   test('comes from the primary once its epoch is another than the replica’s', async () => {
@@ -200,7 +233,6 @@ describe.skipIf(server === undefined)('a page of history', () => {
     await store.heads(['room'])
     expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
     expect(outcomes).toEqual(['unfit'])
-    await standby!.sql`SELECT pg_wal_replay_resume()`
   })
 
   test('comes from the primary while the replica’s schema is another than ours', async () => {
