@@ -8,7 +8,7 @@ import { KNOWN_HEADS_MAX } from '../../src/store/postgres-replica.ts'
 import type { Range, ReplicaOutcome, Store } from '../../src/store/store.ts'
 import { type StoreHome, storeContract } from '../contracts/store.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
-import { until } from '../harness.ts'
+import { ServerProcess, signUp, until } from '../harness.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
 
 const TIMEOUT_MS = 2_000
@@ -278,4 +278,25 @@ describe.skipIf(server === undefined)('a page of history', () => {
     expect(outcomes).toEqual(['away'])
     await standby!.restart()
   })
+})
+
+test.skipIf(server === undefined)('a server reads there and counts it', async () => {
+  const databaseUrl = await server!.createDatabase()
+  const databaseReplicaUrl = standby!.urlOf(new URL(databaseUrl).pathname.slice(1))
+  // Small tails, so that little is answered from memory.
+  const tails = { tailEventsMax: 1, idleTimelinesMax: 0 }
+  const node = await ServerProcess.start({ databaseUrl, databaseReplicaUrl, ...tails })
+  try {
+    const ada = await signUp(node.url)
+    const place = `/room/${(await ada.createRoom()).id}`
+    for (const text of texts(1, 20)) await ada.post(place, text)
+    await standby!.catchUpWith(server!)
+    expect(await ada.list(place)).toHaveLength(20)
+    const page = await ada.get<{ text: string }[]>(`${place}/messages?before=11&limit=5`)
+    expect(page.map(({ text }) => text)).toEqual(texts(6, 10))
+    const figures = await (await fetch(`${node.url}/metrics`)).text()
+    expect(figures).toContain('parley_replica_pages_total{outcome="read"} 1')
+  } finally {
+    await node.stopAndForget()
+  }
 })
