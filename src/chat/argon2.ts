@@ -1,7 +1,7 @@
 /**
- * argon2id, by either of two that read and write the same hashes: a native package, or the runtime's
- * own, which takes three times as long. The package needs libgcc, which a small machine may lack;
- * inside an executable it also needs a `/tmp` from which programs may be run.
+ * argon2id, by either of two that read and write the same hashes: a native package, or the
+ * runtime's own, which takes three times as long. The package needs libgcc, which a small machine
+ * may lack; inside an executable it also needs a `/tmp` from which programs may be run.
  */
 import { argon2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 
