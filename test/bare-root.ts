@@ -21,18 +21,22 @@ export function canMakeBareRoot(): boolean {
   return isPossible
 }
 
+export type Running = Subprocess<'ignore', 'pipe', 'pipe'>
+
 export class BareRoot {
   readonly #folder = scratchFolder()
 
-  /** With the executable as `/parley`. */
-  constructor(executable: string) {
+  /** With the executable as `/parley`, and more libraries from where the C library is. */
+  constructor(executable: string, more: readonly string[] = []) {
     for (const name of ['tmp', 'dev', 'proc', 'data']) mkdirSync(this.#at(name))
     copyFileSync(executable, this.#at('parley'))
     chmodSync(this.#at('parley'), 0o755)
     const { stdout } = spawnSync({ cmd: ['ldd', executable] })
-    for (const [, path] of String(stdout).matchAll(/(\/\S+) \(0x/g)) {
-      mkdirSync(dirname(this.#at(path!)), { recursive: true })
-      copyFileSync(path!, this.#at(path!))
+    const named = [...String(stdout).matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path!)
+    const folder = dirname(named.find((path) => path.includes('/libc.so'))!)
+    for (const path of [...named, ...more.map((name) => join(folder, name))]) {
+      mkdirSync(dirname(this.#at(path)), { recursive: true })
+      copyFileSync(path, this.#at(path))
     }
     for (const [name, numbers] of Object.entries(DEVICES))
       spawnSync({ cmd: ['mknod', '-m', '666', this.#at(`dev/${name}`), 'c', ...numbers] })
@@ -43,7 +47,7 @@ export class BareRoot {
   }
 
   /** Runs it with these variables and no others. `/proc` is mounted for it alone. */
-  run(args: readonly string[], variables: Record<string, string>): Subprocess<'ignore', 'pipe'> {
+  run(args: readonly string[], variables: Record<string, string>): Running {
     const given = Object.entries(variables).map(([name, value]) => `${name}=${value}`)
     const script = 'mount -t proc proc "$1/proc" && shift && exec "$@"'
     const { path } = this.#folder
@@ -52,7 +56,7 @@ export class BareRoot {
       cmd: [...OWN_MOUNTS, 'sh', '-c', script, 'sh', path, ...inside],
       stdin: 'ignore',
       stdout: 'pipe',
-      stderr: 'inherit',
+      stderr: 'pipe',
     })
   }
 
@@ -62,7 +66,9 @@ export class BareRoot {
 }
 
 /** The address that a server prints once it accepts connections. */
-export async function addressPrinted(server: Subprocess<'ignore', 'pipe'>): Promise<string> {
+export async function addressPrinted(
+  server: Subprocess<'ignore', 'pipe', 'pipe' | 'inherit'>,
+): Promise<string> {
   const { value } = await within(server.stdout.getReader().read(), 'it prints its address')
   return /http:\S+/.exec(new TextDecoder().decode(value))![0]
 }
