@@ -26,6 +26,19 @@ async function split(url: string): Promise<void> {
   await sql.end()
 }
 
+/** Columns and indexes of the events, whole or split. */
+async function shapeOf(url: string): Promise<unknown> {
+  const sql = server!.connect(url)
+  const columns = await sql`
+    SELECT column_name, data_type, is_nullable, collation_name FROM information_schema.columns
+    WHERE table_name = 'events' ORDER BY ordinal_position`
+  const indexes = await sql`
+    SELECT indexname, replace(indexdef, 'ON ONLY ', 'ON ') FROM pg_indexes
+    WHERE tablename = 'events' ORDER BY indexname`
+  await sql.end()
+  return [[...columns], [...indexes]]
+}
+
 async function makeHome(): Promise<StoreHome> {
   const url = await server!.createDatabase()
   await (await open(url)).close()
@@ -44,7 +57,9 @@ describe.skipIf(server === undefined)('with events in partitions', () => {
     const before = await store.append(batch)
     const { epoch } = store
     await store.close()
+    const whole = await shapeOf(url)
     await split(url)
+    expect(await shapeOf(url)).toEqual(whole)
 
     store = await open(url)
     expect(store.epoch).toBe(epoch)
