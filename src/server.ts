@@ -29,7 +29,7 @@ import { createNatsBus } from './live/bus-nats.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openStore } from './store/open.ts'
-import type { Store } from './store/store.ts'
+import type { ReplicaOutcome, Store } from './store/store.ts'
 import { version } from './version.ts'
 
 const LAG_PROBE_MS = 500
@@ -57,7 +57,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { config, log, onFatal } = options
   const metrics = createMetrics()
   const clock = systemClock
-  const store = await openStore(config, { onFatal })
+  const onReplicaPage = (outcome: ReplicaOutcome) => metrics.replicaPages.inc({ outcome })
+  const store = await openStore(config, { onFatal, onReplicaPage })
   const bus = createBus(config, store, log, metrics)
   const chat = createChat({ config, store, bus, clock, log, metrics })
   const limits = new Limits(config, clock, metrics)

@@ -65,6 +65,8 @@ export class PostgresConnection {
       connection: {
         application_name: options.applicationName ?? SERVER_NAME,
         synchronous_commit: 'on',
+        // Each statement of `append_events` must see what was committed before it began.
+        default_transaction_isolation: 'read committed',
         lock_timeout: options.lockMs,
         statement_timeout: options.statementMs,
       },
