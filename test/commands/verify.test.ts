@@ -3,7 +3,6 @@
  * their promises: copies of the sources with a fault planted in each.
  */
 import { afterEach, expect, test } from 'bun:test'
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { spawn } from 'bun'
 import type { FaultKind } from '../../src/verify/checker.ts'
@@ -11,9 +10,9 @@ import { countFlushes } from '../../src/verify/flushes.ts'
 import { hasPassed, reportOf } from '../../src/verify/report.ts'
 import { ScratchServer } from '../../src/verify/scratch-server.ts'
 import { type Outcome, runTrial } from '../../src/verify/trial.ts'
+import { type Plant, plantedCopy } from '../faults/planted.ts'
 import { ServerProcess, scratchFolder } from '../harness.ts'
 
-const ROOT = join(import.meta.dir, '../..')
 const TRIAL = { people: 8, seconds: 3, kills: 2, restMsMax: 3_000 }
 const TRIAL_MS_MAX = 60_000
 
@@ -88,23 +87,11 @@ test('nonsense is refused in a sentence', async () => {
   expect([code, errors]).toEqual([1, expect.stringMatching(/connect/i)])
 })
 
-type Plant = [file: string, text: string, fault: string]
-
 /** Starts a copy of the sources in which texts are replaced. */
 async function planted(...plants: (Plant | undefined)[]): Promise<ScratchServer> {
-  const { path, remove } = scratchFolder()
-  undo.push(remove)
-  cpSync(join(ROOT, 'src'), join(path, 'src'), { recursive: true })
-  cpSync(join(ROOT, 'package.json'), join(path, 'package.json'))
-  symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'))
-  for (const [file, text, fault] of plants.filter((one) => one !== undefined)) {
-    const source = readFileSync(join(path, file), 'utf8')
-    expect(source).toContain(text)
-    writeFileSync(join(path, file), source.replace(text, fault))
-  }
-  mkdirSync(join(path, 'data'))
-  const command = [process.execPath, join(path, 'src/main.ts')]
-  const server = new ScratchServer(command, join(path, 'data'))
+  const copy = plantedCopy(plants.filter((one) => one !== undefined))
+  undo.push(copy.remove)
+  const server = new ScratchServer(copy.command, copy.path)
   undo.push(() => server.remove())
   await server.start()
   return server

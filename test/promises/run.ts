@@ -42,6 +42,11 @@ export class Run {
   readonly readings: Reading[] = []
   /** Posters begin nothing new; what they have begun they finish. */
   stopping = false
+  /** How many attempts were acknowledged; and how many of those found the post there already. */
+  acknowledged = 0
+  replayed = 0
+  /** How long one post is tried over HTTP. */
+  patienceMs = 20_000
   #lastKey = 0
 
   constructor(server: { readonly url: string }) {
@@ -66,9 +71,11 @@ export class Run {
     draft: Draft,
     spot: Spot,
     invokedAt: number,
-    result: { seq?: number; code?: string },
+    result: { seq?: number; code?: string; replayed?: boolean },
   ): boolean {
-    const { seq, code } = result
+    const { seq, code, replayed } = result
+    if (seq !== undefined) this.acknowledged += 1
+    if (replayed) this.replayed += 1
     const outcome = seq !== undefined ? 'ok' : REFUSED.has(code ?? '') ? 'failed' : 'unknown'
     const times = { invokedAt, completedAt: this.now() }
     const place = { timeline: spot.timeline, outcome } as const
@@ -86,7 +93,7 @@ export class Run {
         headers: { 'idempotency-key': draft.key },
       })
       const answer = (await response.json()) as { seq?: number; code?: string }
-      return this.note(draft, spot, invokedAt, answer)
+      return this.note(draft, spot, invokedAt, { ...answer, replayed: response.status === 200 })
     } catch {
       return this.note(draft, spot, invokedAt, {})
     }
@@ -96,7 +103,8 @@ export class Run {
   async postHttp(author: Person, spot: Spot): Promise<void> {
     while (!this.stopping) {
       const draft = this.draft(author.name)
-      await until(() => this.tryHttp(author, spot, draft), `${draft.key} is acknowledged`, 20_000)
+      const isIn = () => this.tryHttp(author, spot, draft)
+      await until(isIn, `${draft.key} is acknowledged`, this.patienceMs)
     }
   }
 
@@ -136,7 +144,7 @@ export class Run {
     asked.catch(() => {})
     const reply = await Promise.race([asked, closed])
     return this.note(draft, spot, invokedAt, {
-      ...(reply?.ok && { seq: reply.ok.seq }),
+      ...(reply?.ok && { seq: reply.ok.seq, replayed: reply.ok.replayed === true }),
       ...(reply?.error && { code: reply.error.code }),
     })
   }

@@ -1,0 +1,16 @@
+/** All long forms of the faults, in the order in which they are run. */
+import { kill } from './kill.ts'
+import type { Trial } from './trial.ts'
+
+export const trials: readonly Trial[] = [kill]
+
+/** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */
+export function findTrials(names: readonly string[]): readonly Trial[] {
+  if (names.length === 0) return trials
+  return names.map((name) => {
+    const found = trials.find((one) => one.name.toLowerCase() === name.toLowerCase())
+    if (found !== undefined) return found
+    const known = trials.map((one) => one.name).join(', ')
+    throw new Error(`There is no trial ${name}; there are ${known}.`)
+  })
+}
