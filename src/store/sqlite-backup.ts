@@ -7,12 +7,9 @@ import { Database } from 'bun:sqlite'
 import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
-  closeSync,
   createReadStream,
   createWriteStream,
   existsSync,
-  fsyncSync,
-  openSync,
   renameSync,
   rmSync,
   statSync,
@@ -23,7 +20,7 @@ import { pipeline } from 'node:stream/promises'
 import { scriptUrl } from '../scripts.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import type { CopyDone, CopyOrder } from './sqlite-copy-worker.ts'
-import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 
 /** What a database holds, as counted in it. */
 export interface Contents {
@@ -154,22 +151,13 @@ async function written(
     const contents = await make(partial)
     // Password hashes and private messages are in there.
     chmodSync(partial, 0o600)
-    synced(partial)
+    sync(partial)
     renameSync(partial, file)
-    synced(dirname(resolve(file)))
+    sync(dirname(resolve(file)))
     return contents
   } catch (error) {
     rmSync(partial, { force: true })
     throw error
-  }
-}
-
-function synced(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }
 
