@@ -26,7 +26,7 @@ import {
   RECORDED,
   REPLAYED,
 } from './sqlite-batch.ts'
-import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 import type { NamePage, Range } from './store.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
@@ -76,6 +76,7 @@ export class SqliteDatabase {
       makeDurable(db, path)
       db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
       migrate(db, path)
+      settleLog(db, path)
     } catch (error) {
       db.close()
       lock.close()
@@ -428,6 +429,18 @@ function makeDurable(db: Database, path: string): void {
       `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}", with ` +
         `synchronous = ${synchronous}. Put DATA_DIR on a local disk.`,
     )
+}
+
+/**
+ * A process that was killed may have left commits in the log that were never synced. They are in
+ * the system's memory, so they are found, and whoever repeats such a post is told that it is
+ * stored: so they go into the database, and onto the disk, before anybody is told anything. Only
+ * syncing the log is not enough where that had failed before; the kernel then thinks it done.
+ */
+function settleLog(db: Database, path: string): void {
+  const [checkpoint] = ask<{ busy: number }>(db, 'PRAGMA wal_checkpoint(TRUNCATE)')
+  // A backup that reads at this moment keeps the log as it is.
+  if (checkpoint!.busy !== 0) sync(`${path}-wal`)
 }
 
 function durabilityOf(db: Database): { journalMode: string; synchronous: number } {
