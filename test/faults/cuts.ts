@@ -38,6 +38,8 @@ export interface Cuts {
   /** Different states of the disk that were rebuilt, with `told` posts in all. */
   cuts: number
   told: number
+  /** How often SQLite's log was begun, anew or for the first time. */
+  logs: number
   faults: string[]
 }
 
@@ -48,7 +50,7 @@ export async function cutEverywhere(options: CutOptions): Promise<Cuts> {
   const lives: TracedServer[] = []
   try {
     const { load, faults } = await talk(options, folder, lives)
-    if (faults.length > 0) return { cuts: 0, told: 0, faults }
+    if (faults.length > 0) return { cuts: 0, told: 0, logs: 0, faults }
     const judge = new Judge(root.path, folder, load, options)
     for (const life of lives) for await (const event of life.events()) judge.take(event)
     return judge.end()
@@ -94,6 +96,7 @@ class Judge {
   readonly #faults: string[] = []
   #toldSince = false
   #cuts = 0
+  #logs = 0
 
   constructor(root: string, folder: string, load: Load, options: CutOptions) {
     this.#disk = new PowerCutDisk(root)
@@ -111,6 +114,7 @@ class Judge {
     if (event.kind === 'sent') this.#hear(event.bytes.toString())
     else {
       if (this.#toldSince) this.#cut()
+      if (event.kind === 'written' && event.at === 0 && event.path.endsWith('-wal')) this.#logs += 1
       this.#disk.apply(event)
     }
   }
@@ -122,7 +126,7 @@ class Judge {
     )
     if (untold.length > 0)
       this.#faults.push(`${untold.length} acknowledgements are not in the trace`)
-    return { cuts: this.#cuts, told: this.#told.size, faults: this.#faults }
+    return { cuts: this.#cuts, told: this.#told.size, logs: this.#logs, faults: this.#faults }
   }
 
   /** What leaves the server says that something is stored: as a message, or as the reply to a post. */

@@ -1,8 +1,10 @@
 /** All long forms of the faults, in the order in which they are run. */
 import { kill } from './kill.ts'
+import { million } from './million.ts'
+import { powerCut } from './power-cut.ts'
 import type { Trial } from './trial.ts'
 
-export const trials: readonly Trial[] = [kill]
+export const trials: readonly Trial[] = [kill, powerCut, million]
 
 /** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */
 export function findTrials(names: readonly string[]): readonly Trial[] {
