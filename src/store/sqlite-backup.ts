@@ -4,7 +4,6 @@
  * has been opened again and everything in it was found in order.
  */
 import { Database } from 'bun:sqlite'
-import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   createReadStream,
@@ -20,6 +19,7 @@ import { pipeline } from 'node:stream/promises'
 import { scriptUrl } from '../scripts.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import type { CopyDone, CopyOrder } from './sqlite-copy-worker.ts'
+import { startOver } from './sqlite-epoch.ts'
 import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 
 /** What a database holds, as counted in it. */
@@ -70,7 +70,7 @@ export async function restore(file: string, folder: string, tell: OnProgress): P
     refuseExisting(`${path}-wal`)
     return await written(path, async (partial) => {
       await copiedBytes(file, partial, tell)
-      startOver(partial)
+      withDatabase(partial, startOver)
       return inspect(partial)
     })
   } finally {
@@ -184,10 +184,8 @@ async function copiedBytes(from: string, to: string, tell: OnProgress): Promise<
   await pipeline(createReadStream(from), counting, createWriteStream(to, { mode: 0o600 }))
 }
 
-function startOver(file: string): void {
+function withDatabase(file: string, work: (db: Database) => void): void {
   const db = new Database(file)
-  const epoch = randomBytes(9).toString('base64url')
-  db.run("UPDATE meta SET value = ? WHERE name = 'epoch'", [epoch])
-  db.run('DELETE FROM sessions')
+  work(db)
   db.close()
 }

@@ -3,7 +3,6 @@
  * The first connection of a process writes and migrates; further ones are read-only.
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
-import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
 import type {
@@ -26,6 +25,7 @@ import {
   RECORDED,
   REPLAYED,
 } from './sqlite-batch.ts'
+import { newEpoch, noteLoss, settleLoss, startOver } from './sqlite-epoch.ts'
 import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 import type { NamePage, Range } from './store.ts'
 
@@ -55,6 +55,8 @@ export class SqliteDatabase {
   /** Every statement is prepared once. Bun's own cache ends at twenty. */
   readonly #statements = new Map<string, Statement>()
   #lock: Database | undefined
+  /** What was found to be missing when it was opened, in words. */
+  loss: string | undefined
 
   /** Opens for reading only; the writer has made the file before. */
   static openReader(folder: string): SqliteDatabase {
@@ -69,6 +71,7 @@ export class SqliteDatabase {
     makeFolder(folder)
     const lock = takeLock(folder)
     const path = join(folder, DATABASE_FILE)
+    const loss = noteLoss(path)
     const db = new Database(path, { create: true, strict: true })
     try {
       db.run('PRAGMA busy_timeout = 2000')
@@ -76,7 +79,9 @@ export class SqliteDatabase {
       makeDurable(db, path)
       db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
       migrate(db, path)
+      if (loss !== undefined) startOver(db)
       settleLog(db, path)
+      if (loss !== undefined) settleLoss(path)
     } catch (error) {
       db.close()
       lock.close()
@@ -84,6 +89,7 @@ export class SqliteDatabase {
     }
     const database = new SqliteDatabase(db)
     database.#lock = lock
+    database.loss = loss
     return database
   }
 
@@ -476,6 +482,5 @@ function migrate(db: Database, path: string): void {
     // If it fails, whoever opens the database closes it again, which rolls back.
     db.run(`BEGIN IMMEDIATE; ${step}; COMMIT`)
   }
-  const epoch = randomBytes(9).toString('base64url')
-  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [epoch])
+  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [newEpoch()])
 }

@@ -122,4 +122,9 @@ export interface Store {
 export interface StoreOptions {
   /** Called once when the store can no longer vouch for its data; the process must end. */
   onFatal: (error: Error) => void
+  /**
+   * Called if the data was found to lack what it once held: what, in words. What is left is served
+   * under a new epoch, without sessions.
+   */
+  onLoss?: (what: string) => void
 }
