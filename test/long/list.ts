@@ -1,10 +1,16 @@
 /** All long forms of the faults, in the order in which they are run. */
+import { damagedLog } from './damaged-log.ts'
+import { failingDisk } from './failing-disk.ts'
+import { fullDisk } from './full-disk.ts'
 import { kill } from './kill.ts'
 import { million } from './million.ts'
 import { powerCut } from './power-cut.ts'
 import type { Trial } from './trial.ts'
 
-export const trials: readonly Trial[] = [kill, powerCut, million]
+export const trials: readonly Trial[] = [
+  ...[kill, powerCut, fullDisk, failingDisk, damagedLog],
+  ...[million],
+]
 
 /** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */
 export function findTrials(names: readonly string[]): readonly Trial[] {
