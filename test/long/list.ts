@@ -3,13 +3,17 @@ import { damagedLog } from './damaged-log.ts'
 import { failingDisk } from './failing-disk.ts'
 import { fullDisk } from './full-disk.ts'
 import { kill } from './kill.ts'
+import { lockedRows } from './locked-rows.ts'
+import { lostSessions } from './lost-sessions.ts'
 import { million } from './million.ts'
+import { killedNodes, rollingRestart } from './nodes.ts'
 import { powerCut } from './power-cut.ts'
+import { repeatedPosts } from './repeated-posts.ts'
 import type { Trial } from './trial.ts'
 
 export const trials: readonly Trial[] = [
-  ...[kill, powerCut, fullDisk, failingDisk, damagedLog],
-  ...[million],
+  ...[kill, powerCut, fullDisk, failingDisk, damagedLog, lostSessions, lockedRows],
+  ...[killedNodes, rollingRestart, repeatedPosts, million],
 ]
 
 /** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */

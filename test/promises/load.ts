@@ -84,6 +84,22 @@ export class Load {
     return this.run.attempts.filter(({ outcome }) => outcome === 'unknown')
   }
 
+  /** How long the slowest of all answers took. */
+  get slowestMs(): number {
+    const waits = this.run.attempts.map(({ invokedAt, completedAt }) => completedAt - invokedAt)
+    return waits.reduce((most, one) => Math.max(most, one), 0)
+  }
+
+  /** How long after its acknowledgement the latest event was seen, by the latest reader. */
+  get latestMs(): number {
+    const ackedAt = new Map<string, number>()
+    for (const { text, outcome, completedAt } of this.run.attempts)
+      if (outcome === 'ok' && !ackedAt.has(text)) ackedAt.set(text, completedAt)
+    const events = this.run.readings.flatMap((reading) => reading.events)
+    const delay = (text: string, at: number) => at - (ackedAt.get(text) ?? at)
+    return events.reduce((most, { text, at }) => Math.max(most, delay(text, at)), 0)
+  }
+
   /** Every answer to a key names the same seq, also now: the checker compares them. */
   async #askAgain(): Promise<void> {
     const { run } = this

@@ -124,7 +124,7 @@ export class Run {
       })
       while (open && (!this.stopping || waiting.length > 0)) {
         while (!this.stopping && waiting.length < inFlight) waiting.push(this.draft(author.name))
-        const tries = waiting.map((draft) => this.#trySocket(socket, closed, spot, draft))
+        const tries = waiting.map((draft) => this.trySocket(socket, spot, draft, closed))
         const done = await Promise.all(tries)
         waiting = waiting.filter((_, index) => !done[index])
       }
@@ -132,11 +132,12 @@ export class Run {
     }
   }
 
-  async #trySocket(
+  /** One try over a WebSocket; true if it was acknowledged before that was closed. */
+  async trySocket(
     socket: Socket,
-    closed: Promise<undefined>,
     spot: Spot,
     draft: Draft,
+    closed: Promise<undefined> = socket.closed.then(() => undefined),
   ): Promise<boolean> {
     const invokedAt = this.now()
     const asked = socket.ask('post', { ...spot.frame, text: draft.text, key: draft.key })
