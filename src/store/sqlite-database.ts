@@ -3,7 +3,7 @@
  * The first connection of a process writes and migrates; further ones are read-only.
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
 import type {
   Account,
@@ -447,6 +447,8 @@ function settleLog(db: Database, path: string): void {
   const [checkpoint] = ask<{ busy: number }>(db, 'PRAGMA wal_checkpoint(TRUNCATE)')
   // A backup that reads at this moment keeps the log as it is.
   if (checkpoint!.busy !== 0) sync(`${path}-wal`)
+  // SQLite does this, too, when it makes the log, but looks past a failure.
+  sync(dirname(path))
 }
 
 function durabilityOf(db: Database): { journalMode: string; synchronous: number } {
