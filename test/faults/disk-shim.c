@@ -3,7 +3,8 @@
  * Files in the folder PARLEY_DISK_SHIM say what fails for as long as they are there:
  *
  *   fsync-fails        fsync and fdatasync return EIO
- *   fsync-fails-at     holds a number k: the k-th of them since the file appeared returns EIO
+ *   fsync-fails-at     holds a number k: the k-th of them since the file appeared returns EIO; those
+ *                      of folders do not count, for SQLite looks past their failing
  *   read-only          pwrite returns EROFS
  *   write-fails-at     holds a number k: the k-th pwrite since the file appeared returns EIO
  *   dies-after-fsync   holds a number k: the k-th sync succeeds, and the process is killed at once
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The marker's number; 0 if it is there without one; -1 if it is not there. */
@@ -50,10 +52,16 @@ static int is_due(const char *name, int *count) {
   return 0;
 }
 
+static int is_folder(int file) {
+  struct stat about;
+  return fstat(file, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 static int synced(const char *name, int file) {
   static int failing, dying;
   int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
-  if (marker("fsync-fails") >= 0 || is_due("fsync-fails-at", &failing)) return fails(EIO);
+  if (marker("fsync-fails") >= 0) return fails(EIO);
+  if (!is_folder(file) && is_due("fsync-fails-at", &failing)) return fails(EIO);
   int result = real(file);
   if (is_due("dies-after-fsync", &dying)) kill(getpid(), SIGKILL);
   return result;
