@@ -4,6 +4,7 @@ import { failingDisk } from './failing-disk.ts'
 import { fullDisk } from './full-disk.ts'
 import { kill } from './kill.ts'
 import { lockedRows } from './locked-rows.ts'
+import { lostRings } from './lost-rings.ts'
 import { lostSessions } from './lost-sessions.ts'
 import { million } from './million.ts'
 import { killedNodes, rollingRestart } from './nodes.ts'
@@ -13,7 +14,7 @@ import type { Trial } from './trial.ts'
 
 export const trials: readonly Trial[] = [
   ...[kill, powerCut, fullDisk, failingDisk, damagedLog, lostSessions, lockedRows],
-  ...[killedNodes, rollingRestart, repeatedPosts, million],
+  ...[lostRings, killedNodes, rollingRestart, repeatedPosts, million],
 ]
 
 /** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */
