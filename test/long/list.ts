@@ -1,7 +1,9 @@
 /** All long forms of the faults, in the order in which they are run. */
+import { returning } from './come-back.ts'
 import { damagedLog } from './damaged-log.ts'
 import { failingDisk } from './failing-disk.ts'
 import { fullDisk } from './full-disk.ts'
+import { halfOpen } from './half-open.ts'
 import { kill } from './kill.ts'
 import { lockedRows } from './locked-rows.ts'
 import { lostRings } from './lost-rings.ts'
@@ -10,11 +12,21 @@ import { million } from './million.ts'
 import { killedNodes, rollingRestart } from './nodes.ts'
 import { powerCut } from './power-cut.ts'
 import { repeatedPosts } from './repeated-posts.ts'
+import { setClock } from './set-clock.ts'
 import type { Trial } from './trial.ts'
 
 export const trials: readonly Trial[] = [
   ...[kill, powerCut, fullDisk, failingDisk, damagedLog, lostSessions, lockedRows],
-  ...[lostRings, killedNodes, rollingRestart, repeatedPosts, million],
+  ...[
+    lostRings,
+    killedNodes,
+    rollingRestart,
+    halfOpen,
+    setClock,
+    repeatedPosts,
+    returning,
+    million,
+  ],
 ]
 
 /** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */

@@ -47,6 +47,8 @@ export class Run {
   replayed = 0
   /** How long one post is tried over HTTP. */
   patienceMs = 20_000
+  /** What each author leaves between one post and the next, where the load is to be light. */
+  pauseMs = 0
   #lastKey = 0
 
   constructor(server: { readonly url: string }) {
@@ -105,6 +107,7 @@ export class Run {
       const draft = this.draft(author.name)
       const isIn = () => this.tryHttp(author, spot, draft)
       await until(isIn, `${draft.key} is acknowledged`, this.patienceMs)
+      await this.#pause()
     }
   }
 
@@ -127,9 +130,14 @@ export class Run {
         const tries = waiting.map((draft) => this.trySocket(socket, spot, draft, closed))
         const done = await Promise.all(tries)
         waiting = waiting.filter((_, index) => !done[index])
+        await this.#pause()
       }
       socket.close()
     }
+  }
+
+  async #pause(): Promise<void> {
+    if (this.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.pauseMs))
   }
 
   /** One try over a WebSocket; true if it was acknowledged before that was closed. */
