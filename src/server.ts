@@ -29,13 +29,17 @@ import { createNatsBus } from './live/bus-nats.ts'
 import type { Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { openStore } from './store/open.ts'
-import type { ReplicaOutcome, Store } from './store/store.ts'
+import type { Store } from './store/store.ts'
 import { version } from './version.ts'
 
 const LAG_PROBE_MS = 500
 const EXPIRED_SESSIONS_MS = 600_000
 /** How often a draining server looks whether it is done. */
 const DRAIN_STEP_MS = 20
+
+const LOSS =
+  'the database lacks posts that were acknowledged: what is left is served under a new epoch, ' +
+  'and everyone has to sign in again'
 
 export interface RunningServer {
   readonly url: string
@@ -57,8 +61,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { config, log, onFatal } = options
   const metrics = createMetrics()
   const clock = systemClock
-  const onReplicaPage = (outcome: ReplicaOutcome) => metrics.replicaPages.inc({ outcome })
-  const store = await openStore(config, { onFatal, onReplicaPage })
+  const store = await openStore(config, {
+    onFatal,
+    onLoss: (what) => log.error({ what }, LOSS),
+    onReplicaPage: (outcome) => metrics.replicaPages.inc({ outcome }),
+  })
   const bus = createBus(config, store, log, metrics)
   const chat = createChat({ config, store, bus, clock, log, metrics })
   const limits = new Limits(config, clock, metrics)

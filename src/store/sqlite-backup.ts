@@ -4,15 +4,11 @@
  * has been opened again and everything in it was found in order.
  */
 import { Database } from 'bun:sqlite'
-import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
-  closeSync,
   createReadStream,
   createWriteStream,
   existsSync,
-  fsyncSync,
-  openSync,
   renameSync,
   rmSync,
   statSync,
@@ -23,7 +19,8 @@ import { pipeline } from 'node:stream/promises'
 import { scriptUrl } from '../scripts.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import type { CopyDone, CopyOrder } from './sqlite-copy-worker.ts'
-import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { startOver } from './sqlite-epoch.ts'
+import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 import { UNFINISHED } from './unfinished.ts'
 
 /** What a database holds, as counted in it. */
@@ -74,7 +71,7 @@ export async function restore(file: string, folder: string, tell: OnProgress): P
     refuseExisting(`${path}-wal`)
     return await written(path, async (partial) => {
       await copiedBytes(file, partial, tell)
-      startOver(partial)
+      withDatabase(partial, startOver)
       return inspect(partial)
     })
   } finally {
@@ -157,22 +154,13 @@ async function written(
     const contents = await make(partial)
     // Password hashes and private messages are in there.
     chmodSync(partial, 0o600)
-    synced(partial)
+    sync(partial)
     renameSync(partial, file)
-    synced(dirname(resolve(file)))
+    sync(dirname(resolve(file)))
     return contents
   } catch (error) {
     rmSync(partial, { force: true })
     throw error
-  }
-}
-
-function synced(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }
 
@@ -199,10 +187,8 @@ async function copiedBytes(from: string, to: string, tell: OnProgress): Promise<
   await pipeline(createReadStream(from), counting, createWriteStream(to, { mode: 0o600 }))
 }
 
-function startOver(file: string): void {
+function withDatabase(file: string, work: (db: Database) => void): void {
   const db = new Database(file)
-  const epoch = randomBytes(9).toString('base64url')
-  db.run("UPDATE meta SET value = ? WHERE name = 'epoch'", [epoch])
-  db.run('DELETE FROM sessions')
+  work(db)
   db.close()
 }

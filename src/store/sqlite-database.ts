@@ -3,8 +3,7 @@
  * The first connection of a process writes and migrates; further ones are read-only.
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
-import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
 import type {
   Account,
@@ -26,7 +25,8 @@ import {
   RECORDED,
   REPLAYED,
 } from './sqlite-batch.ts'
-import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { newEpoch, noteLoss, settleLoss, startOver } from './sqlite-epoch.ts'
+import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 import type { NamePage, Range } from './store.ts'
 import { refuseUnfinished, UNFINISHED } from './unfinished.ts'
 
@@ -56,6 +56,8 @@ export class SqliteDatabase {
   /** Every statement is prepared once. Bun's own cache ends at twenty. */
   readonly #statements = new Map<string, Statement>()
   #lock: Database | undefined
+  /** What was found to be missing when it was opened, in words. */
+  loss: string | undefined
 
   /** Opens for reading only; the writer has made the file before. */
   static openReader(folder: string): SqliteDatabase {
@@ -66,7 +68,7 @@ export class SqliteDatabase {
 
   /** Opens for writing: as `openForWriting`, and nothing that is unfinished. */
   static openWriter(folder: string): SqliteDatabase {
-    const { db, lock } = openForWriting(folder)
+    const { db, lock, loss } = openForWriting(folder)
     try {
       refuseUnfinished(findMeta(db, UNFINISHED), `The database in ${folder}`)
     } catch (error) {
@@ -76,6 +78,7 @@ export class SqliteDatabase {
     }
     const database = new SqliteDatabase(db)
     database.#lock = lock
+    database.loss = loss
     return database
   }
 
@@ -378,12 +381,21 @@ const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
 
+export interface OpenedForWriting {
+  db: Database
+  /** Held until it is closed: nobody else may open the folder meanwhile. */
+  lock: Database
+  /** What was found to be missing, in words. */
+  loss: string | undefined
+}
+
 /** Takes the folder's lock, checks the file, brings the schema up to date. */
-export function openForWriting(folder: string): { db: Database; lock: Database } {
+export function openForWriting(folder: string): OpenedForWriting {
   refuseOldSqlite(sqliteVersion())
   makeFolder(folder)
   const lock = takeLock(folder)
   const path = join(folder, DATABASE_FILE)
+  const loss = noteLoss(path)
   const db = new Database(path, { create: true, strict: true })
   try {
     db.run('PRAGMA busy_timeout = 2000')
@@ -391,7 +403,10 @@ export function openForWriting(folder: string): { db: Database; lock: Database }
     makeDurable(db, path)
     db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
     migrate(db, path)
-    return { db, lock }
+    if (loss !== undefined) startOver(db)
+    settleLog(db, path)
+    if (loss !== undefined) settleLoss(path)
+    return { db, lock, loss }
   } catch (error) {
     db.close()
     lock.close()
@@ -448,6 +463,20 @@ function makeDurable(db: Database, path: string): void {
     )
 }
 
+/**
+ * A process that was killed may have left commits in the log that were never synced. They are in
+ * the system's memory, so they are found, and whoever repeats such a post is told that it is
+ * stored: so they go into the database, and onto the disk, before anybody is told anything. Only
+ * syncing the log is not enough where that had failed before; the kernel then thinks it done.
+ */
+function settleLog(db: Database, path: string): void {
+  const [checkpoint] = ask<{ busy: number }>(db, 'PRAGMA wal_checkpoint(TRUNCATE)')
+  // A backup that reads at this moment keeps the log as it is.
+  if (checkpoint!.busy !== 0) sync(`${path}-wal`)
+  // SQLite does this, too, when it makes the log, but looks past a failure.
+  sync(dirname(path))
+}
+
 function durabilityOf(db: Database): { journalMode: string; synchronous: number } {
   const [mode] = ask<{ journal_mode: string }>(db, 'PRAGMA journal_mode')
   const [sync] = ask<{ synchronous: number }>(db, 'PRAGMA synchronous')
@@ -481,6 +510,5 @@ function migrate(db: Database, path: string): void {
     // If it fails, whoever opens the database closes it again, which rolls back.
     db.run(`BEGIN IMMEDIATE; ${step}; COMMIT`)
   }
-  const epoch = randomBytes(9).toString('base64url')
-  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [epoch])
+  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [newEpoch()])
 }

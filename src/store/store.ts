@@ -124,6 +124,11 @@ export interface StoreOptions {
   onFatal: (error: Error) => void
   /** Called with each page that a replica was asked for. */
   onReplicaPage?: (outcome: ReplicaOutcome) => void
+  /**
+   * Called if the data was found to lack what it once held: what, in words. What is left is served
+   * under a new epoch, without sessions.
+   */
+  onLoss?: (what: string) => void
 }
 
 /**

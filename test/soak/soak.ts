@@ -102,7 +102,7 @@ async function playRound(
   rounds: { done: number; acknowledged: number; p99sMs: number[] },
   wrong: (what: string) => void,
 ): Promise<void> {
-  const options = { url, server: undefined, people: PEOPLE, seconds, kills: 0, tell: () => {} }
+  const options = { urls: [url], servers: [], people: PEOPLE, seconds, kills: 0, tell: () => {} }
   const { faults, acknowledged, latenciesMs } = await runTrial(options)
   for (const { kind, what } of faults) wrong(`round ${rounds.done + 1}: ${kind}: ${what}`)
   rounds.done += 1
