@@ -23,7 +23,8 @@ const DEAF_MS_MAX = 120_000
 /** Names of visitors: few, for each costs a hash of the password and is kept for ever. */
 const VISITORS = 50
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+/** Holds nothing back that could end: the longest are minutes. */
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())
 
 export interface Tally {
   posts: number
