@@ -21,7 +21,7 @@ const faults: Fault[] = [
     'src/chat/record.ts',
     'const answer = store.append(batch.map((waiting) => waiting.given))',
     `const given = batch.map((waiting) => waiting.given)
-    const answer = Math.random() < 0.02
+    const answer = Math.random() < 0.1
       ? Promise.resolve(given.map((one) => ({ outcome: 'recorded' as const, inboxEntry: null,
           event: { ...one, seq: 1 } })))
       : store.append(given)`,
