@@ -1,7 +1,7 @@
 /** `parley migrate`: moves a whole server between SQLite and PostgreSQL. */
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { migrate } from '../store/migrate.ts'
+import { type Migrated, migrate } from '../store/migrate.ts'
 import type { SourceDatabase, TargetDatabase } from '../store/migrate-database.ts'
 import { openPostgresSource, openPostgresTarget } from '../store/postgres-migrate.ts'
 import { openSqliteSource, openSqliteTarget } from '../store/sqlite-migrate.ts'
@@ -41,26 +41,23 @@ async function moveFrom(source: SourceDatabase, to: string): Promise<void> {
     verifying: new ProgressBar('verifying', process.stderr),
   }
   try {
-    const { contents, checksum, resumedRows } = await migrate(source, target, (stage, done, of) =>
-      bars[stage].show(done, of),
-    )
-    bars.verifying.end()
-    if (resumedRows > 0)
-      console.log(`Went on after ${count(resumedRows, 'row')} of an earlier run.`)
-    const { users, rooms, timelines, events } = contents
-    console.log(
-      `Moved ${count(users, 'user')}, ${count(rooms, 'room')}, ${count(timelines, 'timeline')}, ` +
-        `${count(events, 'event')}, and verified them: both databases have the same checksums, ` +
-        `in all ${checksum}.\nThe epoch is the same, so cursors, sessions and idempotency keys ` +
-        'stay good. Never start a server on the source again: it would give out the same numbers ' +
-        'for other messages.',
-    )
-  } catch (error) {
-    bars.verifying.end()
-    throw error
+    const moving = migrate(source, target, (stage, done, of) => bars[stage].show(done, of))
+    console.log(inWords(await moving.finally(() => bars.verifying.end())))
   } finally {
     await target.close()
   }
+}
+
+function inWords({ contents, checksum, resumedRows }: Migrated): string {
+  const { users, rooms, timelines, events } = contents
+  const resumed = resumedRows > 0 ? ` ${count(resumedRows, 'row')} were there already.` : ''
+  return (
+    `Moved ${count(users, 'user')}, ${count(rooms, 'room')}, ${count(timelines, 'timeline')}, ` +
+    `${count(events, 'event')}, and verified them: both databases have the same checksums, in ` +
+    `all ${checksum}.${resumed}\nThe epoch is the same, so cursors, sessions and idempotency ` +
+    'keys stay good. Never start a server on the source again: it would give out the same ' +
+    'numbers for other messages.'
+  )
 }
 
 function isPostgres(address: string): boolean {

@@ -13,12 +13,22 @@ export interface ReadableDatabase {
   /** Where it is, for people: without a password. */
   readonly name: string
   /**
-   * The rows of one statement that changes nothing. Rejects with a sentence for people; so do all.
+   * The rows of one statement that changes nothing. Rejects with `DatabaseFailure`; so do all.
    */
   rows(sql: string, values?: Row): Promise<Row[]>
   /** Lets go of it, whatever is under way. */
   close(): Promise<void>
 }
+
+/** A database that cannot be read or written, in a sentence that holds no text of anybody's. */
+export class DatabaseFailure extends Error {
+  constructor(name: string, why: string) {
+    super(`${name} cannot be used: ${why}.`)
+  }
+}
+
+/** What a full disk is called, whichever backend finds it so. */
+export const DISK_IS_FULL = 'its disk is full, free some space'
 
 /** Opened for reading only, as of one instant: what is written there later is not seen. */
 export interface SourceDatabase extends ReadableDatabase {

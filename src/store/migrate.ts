@@ -15,6 +15,7 @@
  */
 import {
   countRows,
+  DatabaseFailure,
   events,
   type Fingerprint,
   findWrongHead,
@@ -50,19 +51,22 @@ export async function migrate(
   const contents = await fingerprintOf(source)
   await refuseUnsound(source)
   await prepare(target, source.name, contents)
-  const of = rowsIn(contents)
-  const resumedRows = await countAll(target)
-  let done = resumedRows
-  tell('copying', done, of)
-  for (const table of tables)
-    await copy(source, target, table, (rows) => {
-      done += rows
-      tell('copying', done, of)
-    })
-  const checksum = await verify(source, target, contents, (rows) => tell('verifying', rows, of))
-  await target.settle()
-  await target.change('DELETE FROM meta WHERE name = $1', [UNFINISHED])
-  return { contents, checksum, resumedRows }
+  try {
+    const resumedRows = await countAll(target)
+    await copyAll(source, target, resumedRows, (rows) => tell('copying', rows, rowsIn(contents)))
+    const checksum = await verify(source, target, contents, (rows) =>
+      tell('verifying', rows, rowsIn(contents)),
+    )
+    await target.settle()
+    await target.change('DELETE FROM meta WHERE name = $1', [UNFINISHED])
+    return { contents, checksum, resumedRows }
+  } catch (error) {
+    if (!(error instanceof DatabaseFailure)) throw error
+    throw new Error(
+      `${error.message} Nothing is lost: mend that, run the same command again, and it goes on ` +
+        'from where it was.',
+    )
+  }
 }
 
 function rowsIn({ users, sessions, rooms, timelines, events }: Fingerprint): number {
@@ -102,6 +106,21 @@ async function prepare(target: TargetDatabase, from: string, contents: Fingerpri
      ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
     [UNFINISHED, mark, contents.epoch],
   )
+}
+
+async function copyAll(
+  source: SourceDatabase,
+  target: TargetDatabase,
+  resumedRows: number,
+  tell: (rows: number) => void,
+): Promise<void> {
+  let done = resumedRows
+  tell(done)
+  for (const table of tables)
+    await copy(source, target, table, (rows) => {
+      done += rows
+      tell(done)
+    })
 }
 
 async function copy(

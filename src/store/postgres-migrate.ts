@@ -1,6 +1,14 @@
 /** PostgreSQL as either end of a migration: one connection, for one statement at a time. */
 import { type Deferred, deferred, systemClock } from '../clock.ts'
-import type { Row, SourceDatabase, Table, TargetDatabase, Value } from './migrate-database.ts'
+import {
+  DatabaseFailure,
+  DISK_IS_FULL,
+  type Row,
+  type SourceDatabase,
+  type Table,
+  type TargetDatabase,
+  type Value,
+} from './migrate-database.ts'
 import { postgresMigrations } from './migrations/postgres.ts'
 import { arrayOf } from './postgres-append.ts'
 import { type PostgresConnection, SERVER_NAME } from './postgres-connection.ts'
@@ -183,11 +191,7 @@ class PostgresEnd {
     } catch (error) {
       // Not the error itself: it carries the statement's values, which are people's words.
       const { code = '', message } = error as { code?: string; message: string }
-      const why = code === DISK_FULL ? 'its disk is full: free some space' : message
-      throw new Error(
-        `${this.name} cannot be used (${why}). Nothing is lost: run the same command again and ` +
-          'it goes on from where it was.',
-      )
+      throw new DatabaseFailure(this.name, code === DISK_FULL ? DISK_IS_FULL : message)
     }
   }
 }

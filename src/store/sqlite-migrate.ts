@@ -3,7 +3,14 @@ import { constants, Database, type SQLQueryBindings, type Statement } from 'bun:
 import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { Row, SourceDatabase, Table, TargetDatabase } from './migrate-database.ts'
+import {
+  DatabaseFailure,
+  DISK_IS_FULL,
+  type Row,
+  type SourceDatabase,
+  type Table,
+  type TargetDatabase,
+} from './migrate-database.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import { openForWriting } from './sqlite-database.ts'
 import { DATABASE_FILE, takeLock } from './sqlite-files.ts'
@@ -21,7 +28,7 @@ export function openSqliteSource(path: string): SourceDatabase {
   let connection: Connection | undefined
   const open = () => {
     connection?.close()
-    connection = new Connection(openUnchanged(file), name)
+    connection = new Connection(openUnchanged(file, name), name)
     connection.rows('BEGIN')
     return connection
   }
@@ -47,10 +54,15 @@ export function openSqliteSource(path: string): SourceDatabase {
  * Without a log beside it the file is all there is, and nobody writes it, so SQLite is told to make
  * neither log nor index there. With one, posts may be in it: it is read, and left as it is.
  */
-function openUnchanged(file: string): Database {
-  if (existsSync(`${file}-wal`)) return new Database(file, { readonly: true, strict: true })
-  const address = `${pathToFileURL(resolve(file)).href}?immutable=1`
-  return new Database(address, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI)
+function openUnchanged(file: string, name: string): Database {
+  const address = pathToFileURL(resolve(file)).href
+  const options = existsSync(`${file}-wal`) ? '' : '?immutable=1'
+  const flags = constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI
+  try {
+    return new Database(address + options, flags)
+  } catch (error) {
+    throw new DatabaseFailure(name, (error as Error).message)
+  }
 }
 
 function refuseForeign(connection: Connection, name: string): void {
@@ -131,11 +143,7 @@ class Connection {
       return work()
     } catch (error) {
       const { code = '', message } = error as { code?: string; message: string }
-      const why = code === 'SQLITE_FULL' ? 'its disk is full: free some space' : message
-      throw new Error(
-        `${this.name} cannot be used (${why}). Nothing is lost: run the same command again and ` +
-          'it goes on from where it was.',
-      )
+      throw new DatabaseFailure(this.name, code === 'SQLITE_FULL' ? DISK_IS_FULL : message)
     }
   }
 }

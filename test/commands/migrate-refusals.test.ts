@@ -181,7 +181,11 @@ describe('a migration is refused', () => {
     expect(existsSync(join(folder, 'parley.db'))).toBe(false)
     const file = join(folder, 'notes.db')
     writeFileSync(file, 'this is no database')
-    await expectRefused(`sqlite:${file}`, into, 'file is not a database')
+    await expectRefused(
+      `sqlite:${file}`,
+      into,
+      /notes.db cannot be used: file is not a database.\n$/,
+    )
     const foreign = new Database(join(folder, 'foreign.db'), { create: true })
     foreign.run('CREATE TABLE things (name TEXT)')
     foreign.close()

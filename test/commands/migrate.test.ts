@@ -24,7 +24,7 @@ afterEach(cleanUp)
 
 async function serve(settings: Record<string, string>, folder?: string): Promise<ServerProcess> {
   const server = await ServerProcess.start(settings, folder)
-  afterwards(() => server.stop('SIGKILL'))
+  afterwards(() => server.stopAndForget())
   return server
 }
 

@@ -7,6 +7,7 @@ import {
   pagesOf,
   type Row,
   type TargetDatabase,
+  tables,
 } from '../../src/store/migrate-database.ts'
 import { compare } from '../../src/store/migrate-verify.ts'
 import { openPostgresTarget } from '../../src/store/postgres-migrate.ts'
@@ -90,6 +91,32 @@ for (const [name, make] of [
       expect(await pageSizes(database)).toEqual([2])
     })
   })
+
+describe('what is moved', () => {
+  const known = tables.map(({ name, columns }) => [name, columns.map((column) => column.name)])
+  const byTable = (rows: Row[]) => {
+    const all = new Map<string, string[]>()
+    for (const [table, column] of rows as [string, string][])
+      all.set(table, [...(all.get(table) ?? []), column])
+    return [...all].sort()
+  }
+
+  test('is every column of every table but meta, in SQLite', async () => {
+    const rows = await (await sqlite()).rows(
+      `SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name)
+       AS columns WHERE tables.type = 'table' AND tables.name <> 'meta' ORDER BY 1, columns.cid`,
+    )
+    expect(byTable(rows)).toEqual(known.sort() as never)
+  })
+
+  test.skipIf(postgres === undefined)('is the same in PostgreSQL', async () => {
+    const rows = await (await shared()).rows(
+      `SELECT table_name::text, column_name::text FROM information_schema.columns
+       WHERE table_schema = 'public' AND table_name <> 'meta' ORDER BY 1, ordinal_position`,
+    )
+    expect(byTable(rows)).toEqual(known.sort() as never)
+  })
+})
 
 describe('a comparison', () => {
   const ROOMS = ['rA', 'rB', 'rC', 'rD', 'rE', 'rF']
