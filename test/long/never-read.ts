@@ -134,7 +134,7 @@ async function droppedOf({ url }: ServerProcess): Promise<number> {
   return (await Promise.all(counts)).reduce((sum, one) => sum + one, 0)
 }
 
-/** Some of them read what has come, up to the end that the server made, and then ask for the rest. */
+/** Some of them read what has come, up to the end that the server made, then ask for the rest. */
 async function comeBack(
   scene: Scene,
   reader: Person,
