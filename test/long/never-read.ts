@@ -3,8 +3,8 @@
  * room, too, which is talked in at length, so that what they do not take piles up. The others
  * notice nothing, memory stays bounded, the slow are closed, and resume whole.
  *
- * 1. *Alone.* Those who read are measured, while the second room is talked in and nobody follows.
- * 2. *Among.* The same, while those who do not read are there, until the last of them is closed.
+ * 1. *Alone.* The others are measured, while the five hundred read both rooms as they should.
+ * 2. *Among.* The same, while the five hundred read nothing, until the last of them is closed.
  * 3. *Back.* Some of them read on, find their end, and get the rest by their cursor.
  */
 import { metric, upTo } from '../faults/crowd.ts'
@@ -37,8 +37,11 @@ export const neverRead: Trial = {
     const lazyCount = readers / LAZY_EVERY
     const crowd = new Crowd(ada, rooms)
     await crowd.join(bob, readers - lazyCount)
+    const attentive: Socket[] = []
+    while (attentive.length < lazyCount) attentive.push(await readBoth(bob, rooms))
     let alone = 0
     const aloneMs = await crowd.measure(() => ++alone > POSTS_MIN)
+    for (const one of attentive) one.close()
     const before = await metric(server.url, 'resident_memory_bytes')
 
     const lazy: RawWebSocket[] = []
@@ -120,10 +123,20 @@ class Crowd {
   }
 }
 
+const subscriptions = (rooms: readonly string[]) =>
+  rooms.map((room, id) => JSON.stringify({ id, op: 'subscribe', room, after: 0 }))
+
+/** Takes what comes, and keeps nothing of it. */
+async function readBoth(reader: Person, rooms: readonly string[]): Promise<Socket> {
+  const socket = await Socket.of(reader)
+  socket.raw.onmessage = null
+  for (const frame of subscriptions(rooms)) socket.send(frame)
+  return socket
+}
+
 async function stopReading(reader: Person, rooms: readonly string[]): Promise<RawWebSocket> {
   const socket = await RawWebSocket.open(reader.url, reader.token)
-  const frames = rooms.map((room, id) => JSON.stringify({ id, op: 'subscribe', room, after: 0 }))
-  socket.send(...frames.map(text))
+  socket.send(...subscriptions(rooms).map(text))
   socket.connection.pause()
   return socket
 }
