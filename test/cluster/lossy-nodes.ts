@@ -75,7 +75,7 @@ export interface Judged {
   counts: LossyBus['counts'][]
 }
 
-/** A store and a NATS of their own; one trial after the other, each with nodes and rooms of its own. */
+/** A store and a NATS of their own; for one trial after another, each with new nodes and rooms. */
 export class LossyCluster {
   readonly #nats: NatsServer
   readonly #store: Store

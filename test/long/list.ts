@@ -9,6 +9,7 @@ import { lockedRows } from './locked-rows.ts'
 import { lostRings } from './lost-rings.ts'
 import { lostSessions } from './lost-sessions.ts'
 import { million } from './million.ts'
+import { neverRead } from './never-read.ts'
 import { killedNodes, rollingRestart } from './nodes.ts'
 import { powerCut } from './power-cut.ts'
 import { repeatedPosts } from './repeated-posts.ts'
@@ -16,17 +17,9 @@ import { setClock } from './set-clock.ts'
 import type { Trial } from './trial.ts'
 
 export const trials: readonly Trial[] = [
-  ...[kill, powerCut, fullDisk, failingDisk, damagedLog, lostSessions, lockedRows],
-  ...[
-    lostRings,
-    killedNodes,
-    rollingRestart,
-    halfOpen,
-    setClock,
-    repeatedPosts,
-    returning,
-    million,
-  ],
+  ...[kill, powerCut, fullDisk, failingDisk, damagedLog, lostSessions, lockedRows, lostRings],
+  ...[killedNodes, rollingRestart, neverRead, halfOpen, setClock, repeatedPosts, returning],
+  million,
 ]
 
 /** Those of these names, or all without any. Throws a sentence for a name that nobody knows. */

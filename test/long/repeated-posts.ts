@@ -1,6 +1,6 @@
 /**
- * F14: every post is sent one to five times at once, by HTTP and WebSocket, to different nodes. Each
- * is one message, and every answer names the same seq.
+ * F14: every post is sent one to five times at once, by HTTP and WebSocket, to different nodes.
+ * Each is one message, and every answer names the same seq.
  */
 import { at, Cluster, findClusterPrograms } from '../cluster/cluster.ts'
 import { signUp } from '../harness.ts'
@@ -50,7 +50,7 @@ export const repeatedPosts: Trial = {
     const unanswered = first.attempts.filter(({ outcome }) => outcome !== 'ok').length
     if (unanswered > 0) faults.push(`${unanswered} tries were not acknowledged`)
     const replays = runs.reduce((sum, { replayed }) => sum + replayed, 0)
-    const figures = `${posts} posts sent ${sent} times, ${replays} answers that it was there already`
+    const figures = `${posts} posts sent ${sent} times, ${replays} told that it was there`
     return { figures, faults }
   },
 }

@@ -82,7 +82,13 @@ export class Scene {
   }
 
   async tidyUp(): Promise<void> {
-    for (const work of this.#undo.splice(0).reverse()) await work()
+    for (const work of this.#undo.splice(0).reverse())
+      try {
+        await work()
+      } catch (error) {
+        // What is left behind is no fault of the server's, and the other trials go on.
+        this.#say(`not tidied up: ${(error as Error).message}`)
+      }
   }
 }
 
