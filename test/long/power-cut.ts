@@ -1,7 +1,7 @@
 /**
  * F2: the power is cut at every moment at which somebody had just been told something, in two lives
- * of a server of which the first ends with a kill. Each is long enough for SQLite's log to be copied
- * into the database and begun anew on the way.
+ * of a server of which the first ends with a kill. Each is long enough for SQLite's log to be
+ * copied into the database and begun anew on the way.
  */
 import { cutEverywhere } from '../faults/cuts.ts'
 import { findStrace } from '../faults/disk-trace.ts'
