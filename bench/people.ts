@@ -6,6 +6,7 @@
 import { Database } from 'bun:sqlite'
 import { hash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import postgres from 'postgres'
 import { SqliteDatabase } from '../src/store/sqlite-database.ts'
 
 /** Enough that no single session is special; each costs two password hashes. */
@@ -109,23 +110,73 @@ export interface SeedOptions {
 }
 
 function seedUser(db: Database, name: string, passwordHash: string): string {
-  const id = newId('u')
-  const token = randomBytes(32).toString('base64url')
-  const now = Date.now()
-  db.query('INSERT INTO users VALUES (?, ?, ?, ?)').run(id, name, passwordHash, now)
-  const session = [newId('s'), id, hash('sha256', token, 'base64url'), 'bench']
-  db.query('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)').run(
-    ...session,
-    ...[now, now, now + SESSION_MS],
-  )
+  const { token, user, session } = newUser(name, passwordHash)
+  db.query('INSERT INTO users VALUES (?, ?, ?, ?)').run(...user)
+  db.query('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)').run(...session)
   return token
 }
 
 function seedRoom(db: Database, name: string): string {
-  const id = newId('r')
-  const row = [id, name, name, Date.now(), newId('u')]
-  db.query('INSERT INTO rooms VALUES (?, ?, ?, ?, ?)').run(...row)
-  return id
+  const room = newRoom(name)
+  db.query('INSERT INTO rooms VALUES (?, ?, ?, ?, ?)').run(...room)
+  return room[0]
+}
+
+/** Rows of one statement: each value is one of its at most 65,535. */
+const ROWS_A_STATEMENT = 5_000
+
+/** The same into a PostgreSQL, in which a server has made its tables before. */
+export async function seedPeopleInPostgres(
+  url: string,
+  { users, rooms, passwordHash = NO_PASSWORD }: SeedOptions,
+): Promise<Omit<Seeded, 'epoch'>> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  const insert = async (table: string, rows: (string | number)[][]) => {
+    for (let at = 0; at < rows.length; at += ROWS_A_STATEMENT)
+      await sql`INSERT INTO ${sql(table)} VALUES ${sql(rows.slice(at, at + ROWS_A_STATEMENT))}`
+  }
+  try {
+    const all = Array.from({ length: users }, (_, i) => newUser(`user-${i}`, passwordHash))
+    const places = Array.from({ length: rooms }, (_, i) => newRoom(`room ${i}`))
+    const rowsOf = (pick: (one: NewUser) => (string | number)[]) => all.map(pick)
+    await insert(
+      'users',
+      rowsOf(({ user }) => user),
+    )
+    await insert(
+      'sessions',
+      rowsOf(({ session }) => session),
+    )
+    await insert('rooms', places)
+    // What was written must not be cleaned up in the background while something is measured.
+    await sql`VACUUM ANALYZE`
+    return { tokens: all.map(({ token }) => token), rooms: places.map(([id]) => id) }
+  } finally {
+    await sql.end()
+  }
+}
+
+interface NewUser {
+  token: string
+  /** Rows of the tables. */
+  user: (string | number)[]
+  session: (string | number)[]
+}
+
+function newUser(name: string, passwordHash: string): NewUser {
+  const id = newId('u')
+  const token = randomBytes(32).toString('base64url')
+  const now = Date.now()
+  const session = [newId('s'), id, hash('sha256', token, 'base64url'), 'bench']
+  return {
+    token,
+    user: [id, name, passwordHash, now],
+    session: [...session, now, now, now + SESSION_MS],
+  }
+}
+
+function newRoom(name: string): [id: string, ...rest: (string | number)[]] {
+  return [newId('r'), name, name, Date.now(), newId('u')]
 }
 
 /** As `src/chat/ids.ts` makes them: ninety-six random bits. */

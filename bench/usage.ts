@@ -73,21 +73,21 @@ export interface Used {
 export interface Parties {
   /** The server's processes; what they started is counted, too. */
   servers: readonly number[]
-  generator: number
+  generators: readonly number[]
   cores: Cores | undefined
 }
 
 /** Starts counting; the function returned tells what has been used since. */
-export function startUsage({ servers, generator, cores }: Parties): () => Used {
+export function startUsage({ servers, generators, cores }: Parties): () => Used {
   const startedAt = performance.now()
   const before = readCpuS(servers)
-  const generatorBefore = readCpuS([generator])
+  const generatorBefore = readCpuS(generators)
   const ownBefore = readOwnCpuS(servers)
   const busyBefore = readBusy(cores)
   return () => {
     const seconds = (performance.now() - startedAt) / 1_000
     const serverCpuS = readCpuS(servers) - before
-    const generatorCpuS = readCpuS([generator]) - generatorBefore
+    const generatorCpuS = readCpuS(generators) - generatorBefore
     const ours = [serverCpuS, readOwnCpuS(servers) - ownBefore]
     const others = readBusy(cores).map((busy, i) => busy - busyBefore[i]! - ours[i]!)
     const disturbed = Math.max(0, ...others.map((othersS) => othersS / seconds))

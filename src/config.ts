@@ -84,6 +84,10 @@ export const settings = {
     ['postgres:', 'postgresql:'],
     '`postgres://user:password@host:port/database`; without it, SQLite in `DATA_DIR`.',
   ),
+  databaseReplicaUrl: address(
+    ['postgres:', 'postgresql:'],
+    'A streaming standby of it: older pages of history are read there.',
+  ),
   databaseConnectionsMax: integer(10, 2, 1_000, 'Connections to PostgreSQL; one of them appends.'),
   databaseTimeoutMs: integer(2_000, 100, 60_000, 'Longest wait for PostgreSQL; past it 503.'),
   natsUrl: address(
@@ -282,6 +286,11 @@ function contradictions(config: Config): string[] {
     wrong.push(
       'NATS_URL joins several nodes, and nodes cannot share an SQLite database: set DATABASE_URL ' +
         'to a PostgreSQL that they share, or unset NATS_URL.',
+    )
+  if (config.databaseReplicaUrl !== '' && config.databaseUrl === '')
+    wrong.push(
+      'DATABASE_REPLICA_URL is a standby of the PostgreSQL at DATABASE_URL: set that, too, or ' +
+        'unset DATABASE_REPLICA_URL.',
     )
   if (config.pageDefault > config.pageMax)
     wrong.push('PAGE_DEFAULT is larger than PAGE_MAX: make it at most as large.')

@@ -26,6 +26,11 @@ export function createMetrics() {
     holes: counter('holes_total', 'Holes in what the bus brought that were read from the store'),
     headChecks: counter('head_checks_total', 'Timelines whose head was compared with the store'),
     headsBehind: counter('head_checks_behind_total', 'Those of them that had missed something'),
+    replicaPages: counter(
+      'replica_pages_total',
+      'Pages asked of the replica: read, or left to the primary as it was behind, unfit or away',
+      ['outcome'],
+    ),
     deliveries: counter('deliveries_total', 'Events handed to live readers'),
     requests: counter('http_responses_total', 'HTTP responses by status', ['status']),
     drops: counter('connections_dropped_total', 'Connections ended by us, by cause', ['cause']),

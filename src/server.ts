@@ -37,6 +37,10 @@ const EXPIRED_SESSIONS_MS = 600_000
 /** How often a draining server looks whether it is done. */
 const DRAIN_STEP_MS = 20
 
+const LOSS =
+  'the database lacks posts that were acknowledged: what is left is served under a new epoch, ' +
+  'and everyone has to sign in again'
+
 export interface RunningServer {
   readonly url: string
   /** Drains: ends every connection with 1012, finishes what was begun, then closes the store. */
@@ -57,7 +61,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { config, log, onFatal } = options
   const metrics = createMetrics()
   const clock = systemClock
-  const store = await openStore(config, { onFatal })
+  const store = await openStore(config, {
+    onFatal,
+    onLoss: (what) => log.error({ what }, LOSS),
+    onReplicaPage: (outcome) => metrics.replicaPages.inc({ outcome }),
+  })
   const bus = createBus(config, store, log, metrics)
   const chat = createChat({ config, store, bus, clock, log, metrics })
   const limits = new Limits(config, clock, metrics)

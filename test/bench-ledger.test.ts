@@ -25,7 +25,7 @@ async function postTo(answer?: AnswerPost, load: Partial<PostsJob> = {}): Promis
   const server = startPostServer(answer)
   const job: PostsJob = {
     kind: 'posts',
-    port: server.port!,
+    ports: [server.port!],
     tokens: [''],
     rooms: ROOMS,
     textBytes: TEXT_BYTES,

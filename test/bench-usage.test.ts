@@ -36,7 +36,7 @@ onLinux('children count while they run, and after they have ended', async () => 
   // The parent itself does nothing.
   const command = ['sh', '-c', '"$0" -e "$1" 1000; sleep 60', process.execPath, BUSY]
   const parent = Bun.spawn(command, { stdout: 'ignore' })
-  const usage = startUsage({ servers: [parent.pid], generator: process.pid, cores: undefined })
+  const usage = startUsage({ servers: [parent.pid], generators: [process.pid], cores: undefined })
   try {
     const busy = await until(() => treesOf([parent.pid])[1], 'there is a child')
     await until(() => usage().serverCpuS > 0.3, 'it is counted')

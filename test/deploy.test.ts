@@ -3,7 +3,7 @@
  * tell: the files parse, settings and paths exist, ports and users agree.
  */
 import { expect, test } from 'bun:test'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { which, YAML } from 'bun'
 import { settings, variableName } from '../src/config.ts'
@@ -77,6 +77,54 @@ test('image, probes and user agree', async () => {
   } finally {
     await server.stopAndForget()
   }
+})
+
+/** Where the types of a kind stand, as Kubernetes' own description of its API has them. */
+const TYPES: Record<string, string> = {
+  Deployment: 'apps/v1',
+  Service: 'core/v1',
+  PodDisruptionBudget: 'policy/v1',
+}
+
+/** What the compiler says against these manifests, as values of those types. */
+function faultsOf(all: unknown[]): string {
+  const { path, remove } = scratchFolder()
+  symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'))
+  const lines = all.map((manifest, index) => {
+    const { kind } = manifest as Manifest
+    const type = `import('kubernetes-types/${TYPES[kind]}').${kind}`
+    return `export const manifest${index}: ${type} = ${JSON.stringify(manifest)}\n`
+  })
+  writeFileSync(join(path, 'manifests.ts'), lines.join(''))
+  const options = ['--noEmit', '--strict', '--module', 'preserve', '--types', '']
+  const tsc = join(ROOT, 'node_modules/.bin/tsc')
+  const { stdout } = Bun.spawnSync([tsc, ...options, 'manifests.ts'], { cwd: path })
+  remove()
+  return String(stdout)
+}
+
+test('every field of the manifests is one that Kubernetes knows, and of its type', () => {
+  expect(faultsOf(manifests)).toBe('')
+  const misspelled = structuredClone(manifests)
+  Object.assign(misspelled[0]!.spec.template.spec.containers[0]!, { readynessProbe: {} })
+  expect(faultsOf(misspelled)).toMatch(/readynessProbe\W+does not exist/)
+  const mistyped = structuredClone(manifests)
+  Object.assign(mistyped[0]!.spec, { replicas: 'two' })
+  expect(faultsOf(mistyped)).toContain("'string' is not assignable to type 'number'")
+})
+
+test('the image copies what is there, and what its build needs', () => {
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(
+    ([, sources]) => sources!.split(' '),
+  )
+  expect(copied).toContain('package-lock.json')
+  for (const name of copied) expect([name, existsSync(join(ROOT, name))]).toEqual([name, true])
+  const ignored = read('.dockerignore').split('\n').filter(Boolean)
+  for (const name of [...copied, 'src', 'web', 'scripts', 'client'])
+    expect(ignored).not.toContain(name)
+  // The stage that runs has the name under which the first one built the executable.
+  const [, built] = /npm run build -- --outfile (\S+)/.exec(read('Dockerfile'))!
+  expect(read('Dockerfile')).toContain(`COPY --from=build ${built} /usr/local/bin/parley`)
 })
 
 test.skipIf(which('systemd-analyze') === null)('systemd understands the unit', () => {

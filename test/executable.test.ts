@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { spawn } from 'bun'
 import { buildExecutable } from '../scripts/build.ts'
 import { buildPage } from '../web/build.ts'
-import { scratchFolder, within } from './harness.ts'
+import { addressPrinted, BareRoot, canMakeBareRoot, type Running } from './bare-root.ts'
+import { scratchFolder, signIn, signUp, within } from './harness.ts'
 
 const BUILD_MS_MAX = 120_000
 const SUITE_MS_MAX = 180_000
@@ -39,9 +40,7 @@ test('the page is inside, the same to the byte', async () => {
   const env = { PATH: '/nowhere', PORT: '0', DATA_DIR: join(folder.path, 'data') }
   const child = spawn({ cmd: [executable], env, stdout: 'pipe', stderr: 'inherit' })
   try {
-    const reader = child.stdout.getReader()
-    const { value } = await within(reader.read(), 'it prints its address')
-    const url = /http:\S+/.exec(new TextDecoder().decode(value))![0]
+    const url = await addressPrinted(child)
     for (const { path, bytes } of await buildPage()) {
       const served = await (await fetch(url + path)).bytes()
       expect([path, Buffer.from(served).equals(bytes)]).toEqual([path, true])
@@ -49,6 +48,49 @@ test('the page is inside, the same to the byte', async () => {
   } finally {
     child.kill()
     await child.exited
+  }
+})
+
+const canBeBare = canMakeBareRoot()
+const settings = { PORT: '0', DATA_DIR: '/data', LOG_LEVEL: 'warn' }
+
+/** What a server that was told to stop has printed on standard error. */
+async function stop(server: Running): Promise<string> {
+  server.kill()
+  expect(await within(server.exited, 'it drains')).toBe(0)
+  return new Response(server.stderr).text()
+}
+
+test.skipIf(!canBeBare)('it serves where there is no other file, no PATH, no HOME', async () => {
+  const root = new BareRoot(executable)
+  let server = root.run([], settings)
+  try {
+    const ada = await signUp(await addressPrinted(server))
+    const room = `/room/${(await ada.createRoom()).id}`
+    await ada.post(room, 'from nowhere')
+    expect(await (await fetch(`${ada.url}/`)).text()).toStartWith('<!doctype html>')
+    expect(await stop(server)).toContain('Passwords take three times as long')
+
+    server = root.run([], settings)
+    const again = await signIn(await addressPrinted(server), ada.name)
+    expect(await again.list(room)).toMatchObject([{ seq: 1, text: 'from nowhere' }])
+  } finally {
+    server.kill('SIGKILL')
+    await server.exited
+    root.remove()
+  }
+})
+
+test.skipIf(!canBeBare)('with two libraries more it hashes passwords the fast way', async () => {
+  const root = new BareRoot(executable, ['libgcc_s.so.1', 'librt.so.1'])
+  const server = root.run([], settings)
+  try {
+    await signUp(await addressPrinted(server))
+    expect(await stop(server)).toBe('')
+  } finally {
+    server.kill('SIGKILL')
+    await server.exited
+    root.remove()
   }
 })
 

@@ -40,6 +40,13 @@ export function scratchFolder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
+/** How a server is started, where that is not the usual way. Holds for restarts, too. */
+export interface Launch {
+  /** What is run; `ServerProcess.command` without it. */
+  command?: readonly string[]
+  variables?: Record<string, string>
+}
+
 /** A server as its users run it: a process of its own. */
 export class ServerProcess {
   /** What is run: `src/main.ts`, or an executable that everything was built into. */
@@ -52,21 +59,25 @@ export class ServerProcess {
   errors = ''
   readonly folder: string
   #process!: Subprocess<'ignore', 'pipe', 'pipe'>
-  readonly #settings: Record<string, string>
+  readonly #command: readonly string[]
+  readonly #variables: Record<string, string>
 
-  private constructor(folder: string, settings: Record<string, string>) {
+  private constructor(folder: string, command: readonly string[], variables: Launch['variables']) {
     this.folder = folder
-    this.#settings = settings
+    this.#command = command
+    this.#variables = variables ?? {}
   }
 
   /** Settings by their names in `config.ts`, for example `{ heartbeatMs: 200 }`. */
   static async start(
     settings: Record<string, string | number> = {},
     folder = scratchFolder().path,
+    { command = ServerProcess.command, variables = {} }: Launch = {},
   ): Promise<ServerProcess> {
     const given = Object.entries({ rateLimits: 'off', logLevel: 'warn', ...settings })
-    const variables = given.map(([name, value]) => [variableName(name), String(value)])
-    const server = new ServerProcess(folder, Object.fromEntries(variables))
+    const set = given.map(([name, value]) => [variableName(name), String(value)])
+    const all = { ...Object.fromEntries(set), ...variables }
+    const server = new ServerProcess(folder, command, all)
     await server.restart()
     return server
   }
@@ -78,8 +89,8 @@ export class ServerProcess {
   /** Starts the process (again) on the same folder; resolves when it accepts connections. */
   async restart(): Promise<void> {
     this.#process = spawn({
-      cmd: [...ServerProcess.command],
-      env: { ...process.env, PORT: '0', DATA_DIR: this.folder, ...this.#settings },
+      cmd: [...this.#command],
+      env: { ...process.env, PORT: '0', DATA_DIR: this.folder, ...this.#variables },
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',

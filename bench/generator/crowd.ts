@@ -32,6 +32,8 @@ export class Crowd implements Audience {
   readonly #meter: Meter
   readonly #places: Places
   readonly #membersOf: Member[][]
+  /** By the member's index. */
+  readonly #ports: number[]
   /** By room, where each has one: a member whose first room it is, if there is any. */
   readonly #onlySender: Member[] = []
   /** Posts so far, by room. */
@@ -47,6 +49,9 @@ export class Crowd implements Audience {
     this.#posts = new Float64Array(rooms)
     this.#places = new Places(rooms, (text) => this.faults.add(text))
     this.#membersOf = Array.from({ length: rooms }, () => [])
+    this.#ports = job.crowd.flatMap(({ connections, port = job.port }) =>
+      Array<number>(connections).fill(port),
+    )
     this.members = job.crowd
       .flatMap((shape) => roomsOf(shape))
       .map((joined, index) => new Member(index, joined, this.#dialect, this))
@@ -73,9 +78,9 @@ export class Crowd implements Audience {
 
   #openNext(): void {
     const opening = this.#opening!
-    const member = this.members[opening.opened]
+    const index = opening.opened
     opening.opened += 1
-    member?.open(this.#loop, this.#job.port)
+    this.members[index]?.open(this.#loop, this.#ports[index]!)
   }
 
   joined(): void {

@@ -31,6 +31,8 @@ export interface CrowdShape {
   from: number
   rooms: number
   roomsEach: number
+  /** Where they connect to, if it is not where the rest of the crowd does. */
+  port?: number
 }
 
 export interface CrowdJob {

@@ -7,7 +7,6 @@ import { WebSocketClient } from './websocket.ts'
 /** What all posters of a job share. */
 export interface PostDesk {
   readonly loop: Loop
-  readonly port: number
   readonly ledger: Ledger
   opened(): void
   /** A post was acknowledged that was to be sent, or was sent, at `sinceMs`. */
@@ -17,6 +16,7 @@ export interface PostDesk {
 
 export interface PosterOptions {
   index: number
+  port: number
   token: string
   room: number
   frames: PostFrames
@@ -43,7 +43,7 @@ export class Poster {
     this.#sinceMs = new Float64Array(options.inFlightMax)
     const address = {
       source: `127.0.0.${1 + Math.floor(options.index / CONNECTIONS_PER_ADDRESS)}`,
-      port: desk.port,
+      port: options.port,
       path: '/ws',
       headers: { Authorization: `Bearer ${options.token}` },
     }

@@ -109,7 +109,7 @@ async function measurePages(
     const { measured } = await measureLoad<PagesResult>(
       { ...names, ...promises },
       job,
-      server,
+      [server.pid],
       context,
     )
     return measured

@@ -3,7 +3,6 @@
 import type { TallyResult } from '../generator/tally.ts'
 import { generate } from '../generator-process.ts'
 import type { Measured } from '../record.ts'
-import type { ServerProcess } from '../server.ts'
 import { readRssBytes, startUsage, type Used } from '../usage.ts'
 import type { BenchContext } from './scenario.ts'
 
@@ -16,14 +15,13 @@ export interface LoadResult extends TallyResult {
 /** What the load's own scenario says of it. */
 export type LoadNames = Pick<Measured, 'scenario' | 'load' | 'unit' | 'durable' | 'ordered'>
 
-/** Generates it, and reads the server's CPU and memory meanwhile. */
+/** Generates it, and reads the CPU and memory of the servers, by their pids, meanwhile. */
 export async function measureLoad<Result extends LoadResult>(
   names: LoadNames,
   job: { kind: string },
-  server: ServerProcess,
+  servers: readonly number[],
   { cores, progress, profileFolder }: BenchContext,
 ): Promise<{ measured: Measured; result: Result }> {
-  const servers = [server.pid]
   let rssBytes = 0
   let usage: (() => Used) | undefined
   let used: Used | undefined
@@ -32,7 +30,7 @@ export async function measureLoad<Result extends LoadResult>(
     core: cores?.generator,
     profileFolder,
     mark(mark, generator) {
-      if (mark === 'measuring') usage = startUsage({ servers, generator, cores })
+      if (mark === 'measuring') usage = startUsage({ servers, generators: [generator], cores })
       if (mark === 'measured') used = usage?.()
     },
     progress(told) {

@@ -107,7 +107,8 @@ function watch(pid: number, cores: BenchContext['cores']) {
     rest: undefined as Used | undefined,
     mark(name: string, generator: number): void {
       const [word, connections] = name.split(' ')
-      if (name === IDLE_MARKS.resting) stop = startUsage({ servers: [pid], generator, cores })
+      if (name === IDLE_MARKS.resting)
+        stop = startUsage({ servers: [pid], generators: [generator], cores })
       else if (name === IDLE_MARKS.rested) seen.rest = stop!()
       else if (word === 'settled') {
         const { privateDirtyBytes, rssBytes } = readMemory(pid)

@@ -17,7 +17,9 @@ const SECONDS = { quick: 4, full: 15 }
 const FINISH_S = 15
 
 /** One kind of load. */
-interface PostsLoad {
+export interface PostsLoad {
+  /** As many as *ledger* has, if it is left out. */
+  rooms?: number
   connections: number
   inFlightMax: number
   /** Of an open loop. */
@@ -76,47 +78,58 @@ async function measureOnce(
   env: Record<string, string>,
   context: BenchContext,
 ): Promise<Measured> {
-  const { cores, profileFolder, quick } = context
+  const { cores, profileFolder } = context
   const server = await ServerProcess.start({
     ...{ script: 'src/main.ts', core: cores?.server, env, profileFolder },
   })
-  return stopping(server, async () => {
-    const tokens = await signUpUsers(server.url)
-    const rooms = await createRooms(server.url, tokens[0]!, ROOMS)
-    const { connections, inFlightMax, postsPerSecond } = load
-    const job: PostsJob = {
-      kind: 'posts',
-      port: server.port,
-      tokens,
-      rooms,
-      textBytes: TEXT_BYTES,
-      connections,
-      inFlightMax,
-      ...(postsPerSecond !== undefined && { postsPerSecond }),
-      warmUpS: WARM_UP_S,
-      seconds: quick ? SECONDS.quick : SECONDS.full,
-      finishS: FINISH_S,
-    }
-    const { measured, result } = await measureLoad<PostsResult>(
-      {
-        scenario: 'ledger',
-        load: describe(load),
-        unit: 'posts',
-        durable: 'fsync before the acknowledgement',
-        ordered: 'gapless numbers',
-      },
-      job,
-      server,
-      context,
-    )
-    const heads = await readHeads(server.url, tokens[0]!)
-    const wrong = compareHeads(rooms, heads, result.acknowledged)
-    return {
-      ...measured,
-      ...(postsPerSecond !== undefined && { offeredPerSecond: postsPerSecond }),
-      faults: [...measured.faults!, ...wrong],
-    }
-  })
+  const names = { scenario: 'ledger', load: describe(load) }
+  return stopping(server, () => postTo([server], [server.pid], load, names, context))
+}
+
+/**
+ * One run of a load on servers that share their data; `pids` are all that they need, the database
+ * included. What they count in the end is compared with what they acknowledged.
+ */
+export async function postTo(
+  servers: readonly ServerProcess[],
+  pids: readonly number[],
+  { rooms: roomCount = ROOMS, connections, inFlightMax, postsPerSecond }: PostsLoad,
+  names: { scenario: string; load: string },
+  context: BenchContext,
+): Promise<Measured> {
+  const [{ url }] = servers as [ServerProcess]
+  const tokens = await signUpUsers(url)
+  const rooms = await createRooms(url, tokens[0]!, roomCount)
+  const job: PostsJob = {
+    kind: 'posts',
+    ports: servers.map(({ port }) => port),
+    tokens,
+    rooms,
+    textBytes: TEXT_BYTES,
+    connections,
+    inFlightMax,
+    ...(postsPerSecond !== undefined && { postsPerSecond }),
+    warmUpS: WARM_UP_S,
+    seconds: context.quick ? SECONDS.quick : SECONDS.full,
+    finishS: FINISH_S,
+  }
+  const promises = {
+    durable: 'fsync before the acknowledgement',
+    ordered: 'gapless numbers',
+  }
+  const { measured, result } = await measureLoad<PostsResult>(
+    { ...names, ...promises, unit: 'posts' },
+    job,
+    pids,
+    context,
+  )
+  const heads = await readHeads(url, tokens[0]!)
+  const wrong = compareHeads(rooms, heads, result.acknowledged)
+  return {
+    ...measured,
+    ...(postsPerSecond !== undefined && { offeredPerSecond: postsPerSecond }),
+    faults: [...measured.faults!, ...wrong],
+  }
 }
 
 /** What the server counts must be what it acknowledged: no more, no less. */

@@ -33,6 +33,8 @@ export interface Subject {
   tokens: readonly string[]
   /** Whether it numbers the events of a room, acknowledges posts, and promises both. */
   promises: boolean
+  /** Who posts; by default everyone in turn where the server promises an order. */
+  senders?: TalkJob['senders']
   /** A phase begins. */
   phaseBegins?(phase: number): void
 }
@@ -77,7 +79,7 @@ export async function measureTalk(
     const { cores } = context
     if (name === markOf.beginning(phase)) subject.phaseBegins?.(phase)
     if (name === markOf.measuring(phase))
-      usage = startUsage({ servers: subject.pids, generator, cores })
+      usage = startUsage({ servers: subject.pids, generators: [generator], cores })
     if (name === markOf.measured(phase)) observed[phase]!.used = usage!()
     if (name === markOf.drained(phase)) phase += 1
     events.mark?.(name)
@@ -103,7 +105,8 @@ export async function measureTalk(
   )
 }
 
-function jobOf(talk: Talk, { port, dialect, rooms, tokens, promises }: Subject): TalkJob {
+function jobOf(talk: Talk, subject: Subject): TalkJob {
+  const { port, dialect, rooms, tokens, promises } = subject
   return {
     kind: 'talk',
     port,
@@ -111,7 +114,7 @@ function jobOf(talk: Talk, { port, dialect, rooms, tokens, promises }: Subject):
     setup: { rooms, tokens, textBytes: talk.textBytes, options: {} },
     crowd: talk.crowd,
     gapless: promises,
-    senders: promises ? 'in turn' : 'one a room',
+    senders: subject.senders ?? (promises ? 'in turn' : 'one a room'),
     phases: talk.phases,
   }
 }

@@ -2,7 +2,7 @@
  * The script of the child processes that hash passwords. What they are sent and answer goes through
  * pipes alone: no password stands in an argument, the environment or a log.
  */
-import { hashSync, type Options, verifySync } from '@node-rs/argon2'
+import { loadHasher } from './argon2.ts'
 import { answerJobs } from './job-lines.ts'
 
 /** `passwordHash` undefined: make one. Otherwise: does the password fit it? */
@@ -11,9 +11,13 @@ export interface PasswordJob {
   passwordHash: string | undefined
 }
 
-/** `algorithm: 2` is argon2id; the package's own constant is a const enum that erases badly. */
-const ARGON2ID: Options = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
+const SLOW =
+  'Passwords take three times as long to hash here: the fast way needs libgcc_s.so.1 and ' +
+  'librt.so.1, and a /tmp from which programs may be run.\n'
+
+const hasher = await loadHasher()
+if (!hasher.isNative) process.stderr.write(SLOW)
 
 answerJobs(({ password, passwordHash }: PasswordJob): string | boolean =>
-  passwordHash === undefined ? hashSync(password, ARGON2ID) : verifySync(passwordHash, password),
+  passwordHash === undefined ? hasher.hash(password) : hasher.verify(passwordHash, password),
 )

@@ -57,8 +57,6 @@ function refuseOther({ databaseUrl }: Config): void {
 }
 
 function words({ users, rooms, timelines, events, bytes }: Contents): string {
-  const count = (number: number, what: string) =>
-    `${number.toLocaleString('en')} ${what}${number === 1 ? '' : 's'}`
   const size = `${(bytes / 1e6).toFixed(1)} MB`
   return [
     count(users, 'user'),
@@ -66,4 +64,8 @@ function words({ users, rooms, timelines, events, bytes }: Contents): string {
     count(timelines, 'timeline'),
     `${count(events, 'event')} (${size})`,
   ].join(', ')
+}
+
+export function count(number: number, what: string): string {
+  return `${number.toLocaleString('en')} ${what}${number === 1 ? '' : 's'}`
 }

@@ -2,6 +2,7 @@
 import { version } from '../version.ts'
 import { backupCommand, inspectCommand, restoreCommand } from './backup.ts'
 import type { Command } from './command.ts'
+import { migrateCommand } from './migrate.ts'
 import { readyCommand } from './ready.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -9,6 +10,7 @@ export const commands: readonly Command[] = [
   backupCommand,
   restoreCommand,
   inspectCommand,
+  migrateCommand,
   readyCommand,
   verifyCommand,
 ]

@@ -6,9 +6,12 @@ import type { Store, StoreOptions } from './store.ts'
 
 export function openStore(config: Config, options: StoreOptions): Promise<Store> {
   const queueMax = config.storeQueueMax
+  const { onReplicaPage: onPage = () => {} } = options
+  const replica = { url: config.databaseReplicaUrl, onPage }
   if (config.databaseUrl !== '')
     return openPostgres({
       url: config.databaseUrl,
+      ...(replica.url !== '' && { replica }),
       connectionsMax: config.databaseConnectionsMax,
       timeoutMs: config.databaseTimeoutMs,
       startMs: config.storeTimeoutMs,

@@ -17,8 +17,12 @@ export interface ConnectionOptions {
   /** Time-outs that PostgreSQL keeps itself, so that it gives up before we do. */
   lockMs: number
   statementMs: number
+  /** What PostgreSQL lists the connection as; without it, as a server's. */
+  applicationName?: string
 }
 
+/** How the connections of servers are listed. */
+export const SERVER_NAME = 'parley'
 const DEFAULT_PORT = 5432
 const CLOSE_MS = 500
 /** For 64-bit integers: ours are seqs and times, far below 2^53. */
@@ -59,8 +63,10 @@ export class PostgresConnection {
       onnotice: () => {},
       onclose: () => this.#end(),
       connection: {
-        application_name: 'parley',
+        application_name: options.applicationName ?? SERVER_NAME,
         synchronous_commit: 'on',
+        // Each statement of `append_events` must see what was committed before it began.
+        default_transaction_isolation: 'read committed',
         lock_timeout: options.lockMs,
         statement_timeout: options.statementMs,
       },
@@ -78,6 +84,12 @@ export class PostgresConnection {
   run<Row>(statement: string, values: unknown[], timeoutMs = this.#options.openMs): Promise<Row[]> {
     const query = this.#sql.unsafe(statement, values as never[], { prepare: true })
     return this.#answer(query as unknown as Promise<Row[]>, timeoutMs)
+  }
+
+  /** As `run`, but each row is a list of its columns' values. */
+  runForValues(statement: string, values: unknown[], timeoutMs: number): Promise<unknown[][]> {
+    const query = this.#sql.unsafe(statement, values as never[], { prepare: true }).values()
+    return this.#answer(query as unknown as Promise<unknown[][]>, timeoutMs)
   }
 
   /** Several statements, in one transaction unless they say otherwise; gives no results. */

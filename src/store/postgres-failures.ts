@@ -34,7 +34,7 @@ export function isUnlucky(error: unknown): boolean {
   return isRefusal(error) && (error.code === '40001' || error.code === '40P01')
 }
 
-const DISK_FULL = '53100'
+export const DISK_FULL = '53100'
 /**
  * What passes by itself, by SQLSTATE or its class: too few resources, locks held by others, an
  * operator's work, a broken disk, a server that only reads, and transactions in each other's way.

@@ -21,6 +21,8 @@ export interface PoolOptions {
   queueMax: number
   /** The longest that a call may take, even if one that was begun before must end first. */
   timeoutMs: number
+  /** Done with each new connection before its first use; if it rejects there is none. */
+  greet?: ((connection: PostgresConnection) => Promise<void>) | undefined
 }
 
 /**
@@ -67,9 +69,9 @@ export class PostgresPool {
     this.#options = options
   }
 
-  /** Rows of a statement that changes nothing. */
-  read<Row>(statement: string, values: unknown[] = []): Promise<Row[]> {
-    return this.#run<Row>(statement, values, false)
+  /** Rows of a statement that changes nothing, within at most `timeoutMs`. */
+  read<Row>(statement: string, values: unknown[] = [], withinMs?: number): Promise<Row[]> {
+    return this.#run<Row>(statement, values, false, withinMs)
   }
 
   /** Of one that does: rejects with `outcome_unknown` if it may have. */
@@ -77,9 +79,14 @@ export class PostgresPool {
     return this.#run<Row>(statement, values, true)
   }
 
-  async #run<Row>(statement: string, values: unknown[], changes: boolean): Promise<Row[]> {
+  async #run<Row>(
+    statement: string,
+    values: unknown[],
+    changes: boolean,
+    withinMs = this.#options.timeoutMs,
+  ): Promise<Row[]> {
     const { timeoutMs } = this.#options
-    const endMs = systemClock.monotonicMs() + timeoutMs
+    const endMs = systemClock.monotonicMs() + withinMs
     const connection = await this.#take()
     const fullMs = systemClock.monotonicMs() + timeoutMs * SHARES.answer
     const untilMs = Math.min(fullMs, endMs)
@@ -138,11 +145,12 @@ export class PostgresPool {
   }
 
   async #open(): Promise<void> {
-    const { url, timeoutMs } = this.#options
+    const { url, timeoutMs, greet } = this.#options
     this.#size += 1
     this.#opening += 1
     try {
       const connection = await PostgresConnection.open({ url, ...limitsWithin(timeoutMs) })
+      await greet?.(connection)
       connection.onLost = () => this.#endIdle(connection)
       this.#opening -= 1
       this.#offer(connection)

@@ -5,33 +5,53 @@ import { postgresMigrations } from './migrations/postgres.ts'
 import type { PostgresOptions } from './postgres.ts'
 import { PostgresConnection } from './postgres-connection.ts'
 import type { ConnectionLost } from './postgres-failures.ts'
+import { refuseUnfinished, UNFINISHED } from './unfinished.ts'
 
 /** Older ones lack settings that `append_events` uses, and are no longer maintained. */
 const VERSION_MIN = 130_000
 /** Where nodes that start at the same moment take turns. Any number that only Parley uses. */
-const MIGRATION_LOCK = 7_277_539
+export const SCHEMA_LOCK = 7_277_539
 /** The longest that a step of the schema, or another node's turn, may take. */
 const MIGRATION_MS = 600_000
 const RETRY_MS = 250
 
 /** Resolves with the epoch. Rejects with a sentence for people. */
 export async function openDatabase(options: PostgresOptions): Promise<string> {
-  const connection = await reach(options)
+  const connection = await reach(options, 'DATABASE_URL')
   try {
-    await refuseUnsafe(connection)
-    return await migrate(connection)
+    const epoch = await makeReady(connection)
+    const mark = await readMeta(connection, UNFINISHED)
+    refuseUnfinished(mark, `The database at ${addressOf(options.url)}`)
+    return epoch
   } finally {
     await connection.close()
   }
 }
 
-/** PostgreSQL may be starting at the same moment as we: so it is given some time. */
-async function reach({ url, timeoutMs, startMs }: PostgresOptions): Promise<PostgresConnection> {
+/**
+ * Makes sure that the database is safe and has our schema; resolves with the epoch. The connection
+ * holds the lock of the schema from then on.
+ */
+export async function makeReady(connection: PostgresConnection): Promise<string> {
+  await refuseUnsafe(connection)
+  return migrate(connection)
+}
+
+type Reach = Pick<PostgresOptions, 'url' | 'timeoutMs' | 'startMs'> & { applicationName?: string }
+
+/**
+ * PostgreSQL may be starting at the same moment as we: so it is given some time. `setting` is what
+ * the address was given as, for the sentence with which this rejects.
+ */
+export async function reach(
+  { url, timeoutMs, startMs, ...more }: Reach,
+  setting: string,
+): Promise<PostgresConnection> {
   const untilMs = systemClock.monotonicMs() + startMs
   const limits = { openMs: timeoutMs, lockMs: MIGRATION_MS, statementMs: MIGRATION_MS }
   for (;;)
     try {
-      return await PostgresConnection.open({ url, ...limits })
+      return await PostgresConnection.open({ url, ...limits, ...more })
     } catch (error) {
       const { code = '', message } = error as ConnectionLost
       // A wrong password or name will not become right by waiting.
@@ -39,14 +59,14 @@ async function reach({ url, timeoutMs, startMs }: PostgresOptions): Promise<Post
       if (isFinal || systemClock.monotonicMs() + RETRY_MS > untilMs)
         throw new Error(
           `PostgreSQL at ${addressOf(url)} cannot be used (${message}). See that it is running, ` +
-            'and that DATABASE_URL has the right host, user, password and database.',
+            `and that ${setting} has the right host, user, password and database.`,
         )
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
 }
 
 /** Without the password. */
-function addressOf(url: string): string {
+export function addressOf(url: string): string {
   const { host, pathname } = new URL(url)
   return `${host}${pathname}`
 }
@@ -74,7 +94,7 @@ async function refuseUnsafe(connection: PostgresConnection): Promise<void> {
 
 /** The lock is held by the connection, and ends with it, however it ends. */
 async function migrate(connection: PostgresConnection): Promise<string> {
-  await connection.script(`SELECT pg_advisory_lock(${MIGRATION_LOCK})`, MIGRATION_MS)
+  await connection.script(`SELECT pg_advisory_lock(${SCHEMA_LOCK})`, MIGRATION_MS)
   await connection.script(
     'CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text NOT NULL)',
     MIGRATION_MS,

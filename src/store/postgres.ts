@@ -4,12 +4,15 @@
  * transaction and one round trip.
  */
 import { problem } from '../errors.ts'
-import type { Account, Room, RoomWithHead, Session, StoredEvent, User } from '../types.ts'
+import type { Account, Room, RoomWithHead, Session, User } from '../types.ts'
+import { postgresMigrations } from './migrations/postgres.ts'
 import { append, arrayOf } from './postgres-append.ts'
+import { eventsIn } from './postgres-events.ts'
 import { PostgresPool } from './postgres-pool.ts'
+import { Replica } from './postgres-replica.ts'
 import { openDatabase } from './postgres-start.ts'
 import { afterPrefix } from './prefix.ts'
-import type { NamePage, Range, Store } from './store.ts'
+import type { NamePage, ReplicaOutcome, Store } from './store.ts'
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database` */
@@ -22,6 +25,14 @@ export interface PostgresOptions {
   queueMax: number
   /** The longest wait for PostgreSQL at the start. */
   startMs: number
+  /** A streaming standby to read pages of history from. It need not be there. */
+  replica?: ReplicaChoice
+}
+
+interface ReplicaChoice {
+  url: string
+  /** Called with each page that it was asked for. */
+  onPage: (outcome: ReplicaOutcome) => void
 }
 
 /**
@@ -31,20 +42,32 @@ export interface PostgresOptions {
 export async function openPostgres(options: PostgresOptions): Promise<Store> {
   const { url, timeoutMs, queueMax, connectionsMax } = options
   const epoch = await openDatabase(options)
-  const appending = new PostgresPool({ url, timeoutMs, queueMax, connectionsMax: 1 })
-  const pool = new PostgresPool({ url, timeoutMs, queueMax, connectionsMax: connectionsMax - 1 })
+  const replica = replicaOf(options, epoch)
+  const greet = replica === undefined ? undefined : replica.meet.bind(replica)
+  const limits = { url, timeoutMs, queueMax, greet }
+  const appending = new PostgresPool({ ...limits, connectionsMax: 1 })
+  const pool = new PostgresPool({ ...limits, connectionsMax: connectionsMax - 1 })
+  const events = eventsIn(pool)
   return {
     epoch,
     append: (batch) => append(appending, batch),
-    ...eventsIn(pool),
+    ...(replica === undefined ? events : replica.before(pool, events)),
     ...accountsIn(pool),
     ...roomsIn(pool),
     ...sessionsIn(pool),
     check: () => check(pool),
     close: async () => {
-      await Promise.all([appending.close(), pool.close()])
+      await Promise.all([appending.close(), pool.close(), replica?.close()])
     },
   }
+}
+
+function replicaOf(options: PostgresOptions, epoch: string): Replica | undefined {
+  const { replica, timeoutMs, queueMax } = options
+  if (replica === undefined) return undefined
+  const connectionsMax = options.connectionsMax - 1
+  const version = postgresMigrations.length
+  return new Replica({ ...replica, timeoutMs, queueMax, connectionsMax, epoch, version })
 }
 
 /** A standby, or a database that was made read-only, answers but is of no use for posts. */
@@ -53,47 +76,6 @@ async function check(pool: PostgresPool): Promise<void> {
   const [answer] = await pool.read<{ only: boolean }>(sql)
   if (answer?.only !== false)
     throw problem('store_unavailable', { retryAfterS: 1, cause: 'the database is read-only' })
-}
-
-function eventsIn(pool: PostgresPool): Pick<Store, 'list' | 'listEncoded' | 'heads'> {
-  const columns = 'timeline, seq, type, author, at, body'
-  return {
-    list: (timeline, range) =>
-      pool.read<StoredEvent>(`SELECT ${columns} FROM ${inRange(range)} ORDER BY seq`, [
-        timeline,
-        ...boundsOf(range),
-      ]),
-    /** One text with an event a line: JSON holds no bare line feed. */
-    listEncoded: async (timeline, range, label) => {
-      const encoded = 'encode_event(seq, type, author, at, body, $4, $5)'
-      const [page] = await pool.read<{ first: number | null; lines: string }>(
-        `SELECT min(seq) AS first, string_agg(${encoded}, chr(10) ORDER BY seq) AS lines
-         FROM ${inRange(range)}`,
-        [timeline, ...boundsOf(range), label?.field ?? null, label?.id ?? null],
-      )
-      if (page === undefined || page.first === null) return { firstSeq: 0, events: [] }
-      return { firstSeq: page.first, events: page.lines.split('\n') }
-    },
-    heads: async (timelines) => {
-      const rows = await pool.read<{ head: number }>(
-        `SELECT coalesce(head, 0) AS head
-         FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n)
-         LEFT JOIN timelines USING (id) ORDER BY n`,
-        [arrayOf(timelines)],
-      )
-      return rows.map((row) => row.head)
-    },
-  }
-}
-
-/** The events of timeline $1 that a range with the bounds $2 and $3 holds, in some order. */
-function inRange(range: Range): string {
-  const bound = 'after' in range ? 'seq > $2 ORDER BY seq' : 'seq < $2 ORDER BY seq DESC'
-  return `(SELECT * FROM events WHERE timeline = $1 AND ${bound} LIMIT $3) AS events`
-}
-
-function boundsOf(range: Range): [number, number] {
-  return ['after' in range ? range.after : range.before, range.limit]
 }
 
 type Accounts = Pick<Store, 'createUser' | 'findUser' | 'findAccount' | 'listUsers'>

@@ -4,15 +4,11 @@
  * has been opened again and everything in it was found in order.
  */
 import { Database } from 'bun:sqlite'
-import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
-  closeSync,
   createReadStream,
   createWriteStream,
   existsSync,
-  fsyncSync,
-  openSync,
   renameSync,
   rmSync,
   statSync,
@@ -23,7 +19,9 @@ import { pipeline } from 'node:stream/promises'
 import { scriptUrl } from '../scripts.ts'
 import { sqliteMigrations } from './migrations/sqlite.ts'
 import type { CopyDone, CopyOrder } from './sqlite-copy-worker.ts'
-import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { startOver } from './sqlite-epoch.ts'
+import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
+import { UNFINISHED } from './unfinished.ts'
 
 /** What a database holds, as counted in it. */
 export interface Contents {
@@ -73,7 +71,7 @@ export async function restore(file: string, folder: string, tell: OnProgress): P
     refuseExisting(`${path}-wal`)
     return await written(path, async (partial) => {
       await copiedBytes(file, partial, tell)
-      startOver(partial)
+      withDatabase(partial, startOver)
       return inspect(partial)
     })
   } finally {
@@ -114,6 +112,8 @@ function contentsOf(db: Database, bytes: number): Contents {
   if (version === 0) throw new Error('it is not a database of Parley.')
   if (version > sqliteMigrations.length)
     throw new Error(`it has schema version ${version}, newer than this Parley knows.`)
+  const [unfinished] = all(`SELECT value FROM meta WHERE name = '${UNFINISHED}'`)
+  if (unfinished !== undefined) throw new Error('it is part of a migration that has not ended.')
   const [hole] = all<{ id: string }>(HOLES)
   if (hole !== undefined) throw new Error(`timeline ${hole.id} has a hole.`)
   const [counts] = all<Omit<Contents, 'bytes'>>(COUNTS)
@@ -154,22 +154,13 @@ async function written(
     const contents = await make(partial)
     // Password hashes and private messages are in there.
     chmodSync(partial, 0o600)
-    synced(partial)
+    sync(partial)
     renameSync(partial, file)
-    synced(dirname(resolve(file)))
+    sync(dirname(resolve(file)))
     return contents
   } catch (error) {
     rmSync(partial, { force: true })
     throw error
-  }
-}
-
-function synced(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }
 
@@ -196,10 +187,8 @@ async function copiedBytes(from: string, to: string, tell: OnProgress): Promise<
   await pipeline(createReadStream(from), counting, createWriteStream(to, { mode: 0o600 }))
 }
 
-function startOver(file: string): void {
+function withDatabase(file: string, work: (db: Database) => void): void {
   const db = new Database(file)
-  const epoch = randomBytes(9).toString('base64url')
-  db.run("UPDATE meta SET value = ? WHERE name = 'epoch'", [epoch])
-  db.run('DELETE FROM sessions')
+  work(db)
   db.close()
 }

@@ -3,8 +3,7 @@
  * The first connection of a process writes and migrates; further ones are read-only.
  */
 import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite'
-import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { encodeEvent, INBOX_ENTRY, inboxBody, type Label } from '../events.ts'
 import type {
   Account,
@@ -26,8 +25,10 @@ import {
   RECORDED,
   REPLAYED,
 } from './sqlite-batch.ts'
-import { DATABASE_FILE, makeFolder, takeLock } from './sqlite-files.ts'
+import { newEpoch, noteLoss, settleLoss, startOver } from './sqlite-epoch.ts'
+import { DATABASE_FILE, makeFolder, sync, takeLock } from './sqlite-files.ts'
 import type { NamePage, Range } from './store.ts'
+import { refuseUnfinished, UNFINISHED } from './unfinished.ts'
 
 /** Older ones can lose a WAL's last transactions when it is reset: sqlite.org/wal.html, §11. */
 const SQLITE_VERSION_MIN = '3.51.3'
@@ -55,6 +56,8 @@ export class SqliteDatabase {
   /** Every statement is prepared once. Bun's own cache ends at twenty. */
   readonly #statements = new Map<string, Statement>()
   #lock: Database | undefined
+  /** What was found to be missing when it was opened, in words. */
+  loss: string | undefined
 
   /** Opens for reading only; the writer has made the file before. */
   static openReader(folder: string): SqliteDatabase {
@@ -63,19 +66,11 @@ export class SqliteDatabase {
     return new SqliteDatabase(db)
   }
 
-  /** Opens for writing: takes the folder's lock, checks the file, brings the schema up to date. */
+  /** Opens for writing: as `openForWriting`, and nothing that is unfinished. */
   static openWriter(folder: string): SqliteDatabase {
-    refuseOldSqlite(sqliteVersion())
-    makeFolder(folder)
-    const lock = takeLock(folder)
-    const path = join(folder, DATABASE_FILE)
-    const db = new Database(path, { create: true, strict: true })
+    const { db, lock, loss } = openForWriting(folder)
     try {
-      db.run('PRAGMA busy_timeout = 2000')
-      quickCheck(db, path)
-      makeDurable(db, path)
-      db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
-      migrate(db, path)
+      refuseUnfinished(findMeta(db, UNFINISHED), `The database in ${folder}`)
     } catch (error) {
       db.close()
       lock.close()
@@ -83,6 +78,7 @@ export class SqliteDatabase {
     }
     const database = new SqliteDatabase(db)
     database.#lock = lock
+    database.loss = loss
     return database
   }
 
@@ -385,6 +381,43 @@ const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
 
+export interface OpenedForWriting {
+  db: Database
+  /** Held until it is closed: nobody else may open the folder meanwhile. */
+  lock: Database
+  /** What was found to be missing, in words. */
+  loss: string | undefined
+}
+
+/** Takes the folder's lock, checks the file, brings the schema up to date. */
+export function openForWriting(folder: string): OpenedForWriting {
+  refuseOldSqlite(sqliteVersion())
+  makeFolder(folder)
+  const lock = takeLock(folder)
+  const path = join(folder, DATABASE_FILE)
+  const loss = noteLoss(path)
+  const db = new Database(path, { create: true, strict: true })
+  try {
+    db.run('PRAGMA busy_timeout = 2000')
+    quickCheck(db, path)
+    makeDurable(db, path)
+    db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)
+    migrate(db, path)
+    if (loss !== undefined) startOver(db)
+    settleLog(db, path)
+    if (loss !== undefined) settleLoss(path)
+    return { db, lock, loss }
+  } catch (error) {
+    db.close()
+    lock.close()
+    throw error
+  }
+}
+
+function findMeta(db: Database, name: string): string | undefined {
+  return ask<{ value: string }>(db, 'SELECT value FROM meta WHERE name = ?', name)[0]?.value
+}
+
 /** An error that `sqlite-worker.ts` treats like corruption found by SQLite itself. */
 function corrupt(what: string): Error {
   return Object.assign(new Error(`The database is damaged: ${what}.`), { code: 'SQLITE_CORRUPT' })
@@ -399,10 +432,10 @@ function sqliteVersion(): string {
 }
 
 /** The rows of a statement that is needed once. */
-function ask<Row>(db: Database, sql: string): Row[] {
-  const statement = db.prepare<Row, []>(sql)
+function ask<Row>(db: Database, sql: string, ...values: string[]): Row[] {
+  const statement = db.prepare<Row, string[]>(sql)
   try {
-    return statement.all()
+    return statement.all(...values)
   } finally {
     statement.finalize()
   }
@@ -428,6 +461,20 @@ function makeDurable(db: Database, path: string): void {
       `SQLite cannot keep ${path} safely: its journal is in mode "${journalMode}", with ` +
         `synchronous = ${synchronous}. Put DATA_DIR on a local disk.`,
     )
+}
+
+/**
+ * A process that was killed may have left commits in the log that were never synced. They are in
+ * the system's memory, so they are found, and whoever repeats such a post is told that it is
+ * stored: so they go into the database, and onto the disk, before anybody is told anything. Only
+ * syncing the log is not enough where that had failed before; the kernel then thinks it done.
+ */
+function settleLog(db: Database, path: string): void {
+  const [checkpoint] = ask<{ busy: number }>(db, 'PRAGMA wal_checkpoint(TRUNCATE)')
+  // A backup that reads at this moment keeps the log as it is.
+  if (checkpoint!.busy !== 0) sync(`${path}-wal`)
+  // SQLite does this, too, when it makes the log, but looks past a failure.
+  sync(dirname(path))
 }
 
 function durabilityOf(db: Database): { journalMode: string; synchronous: number } {
@@ -463,6 +510,5 @@ function migrate(db: Database, path: string): void {
     // If it fails, whoever opens the database closes it again, which rolls back.
     db.run(`BEGIN IMMEDIATE; ${step}; COMMIT`)
   }
-  const epoch = randomBytes(9).toString('base64url')
-  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [epoch])
+  db.run("INSERT INTO meta VALUES ('epoch', ?) ON CONFLICT DO NOTHING", [newEpoch()])
 }

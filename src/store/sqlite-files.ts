@@ -1,7 +1,7 @@
 /** The folder of the embedded store: the database, and the lock of whoever uses it. */
 import { Database } from 'bun:sqlite'
-import { accessSync, constants, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 
 export const DATABASE_FILE = 'parley.db'
 
@@ -9,13 +9,29 @@ export const DATABASE_FILE = 'parley.db'
 export function makeFolder(folder: string): void {
   try {
     // Password hashes and private messages are in there.
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const first = mkdirSync(folder, { recursive: true, mode: 0o700 })
+    if (first !== undefined) syncNames(resolve(folder), resolve(first))
     accessSync(folder, constants.R_OK | constants.W_OK)
   } catch (error) {
     throw new Error(
       `The data folder ${folder} cannot be made or written (${(error as Error).message}). Choose ` +
         'another one with DATA_DIR, or give this user the right to write there.',
     )
+  }
+}
+
+/** After a power cut a new folder is there only if the one that names it was synced. */
+function syncNames(folder: string, first: string): void {
+  for (let made = folder; made.length >= first.length; made = dirname(made)) sync(dirname(made))
+}
+
+/** Waits until a file, or what a folder names, is on the disk. */
+export function sync(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
   }
 }
 

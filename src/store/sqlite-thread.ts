@@ -4,7 +4,7 @@ import { problem } from '../errors.ts'
 import { scriptUrl } from '../scripts.ts'
 import type { NewEvent } from '../types.ts'
 import { packBatch } from './sqlite-batch.ts'
-import type { Answer, Answers, Call, Failure, Role } from './sqlite-worker.ts'
+import type { Answer, Answers, Call, Failure, Opened, Role } from './sqlite-worker.ts'
 import type { StoreOptions } from './store.ts'
 
 export interface ThreadOptions extends StoreOptions {
@@ -66,7 +66,7 @@ export class SqliteThread {
   }
 
   /** Not bound by the time-out: checking a large database takes as long as it takes. */
-  open(): Promise<string> {
+  open(): Promise<Opened> {
     return this.#send('open', [this.#role, this.#options.folder])
   }
 

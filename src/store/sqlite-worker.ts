@@ -9,6 +9,11 @@ import { SqliteDatabase } from './sqlite-database.ts'
 declare const self: Worker
 
 export type Role = 'writer' | 'reader'
+export interface Opened {
+  epoch: string
+  /** What was found to be missing, in words. */
+  loss: string | undefined
+}
 export type Call = [id: number, method: string, args: unknown[]]
 export interface Failure {
   kind: 'storage_full' | 'store_unavailable' | 'fatal'
@@ -23,10 +28,10 @@ export interface Answers {
 
 let database: SqliteDatabase
 
-function open(role: Role, folder: string): string {
+function open(role: Role, folder: string): Opened {
   database =
     role === 'writer' ? SqliteDatabase.openWriter(folder) : SqliteDatabase.openReader(folder)
-  return database.epoch()
+  return { epoch: database.epoch(), loss: database.loss }
 }
 
 self.onmessage = ({ data }: MessageEvent<Call[] | string>) => {

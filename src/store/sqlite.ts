@@ -20,10 +20,11 @@ export interface SqliteOptions extends ThreadOptions {
  */
 export async function openSqlite(options: SqliteOptions): Promise<Store> {
   const writer = new SqliteThread('writer', options)
-  const epoch = await writer.open().catch(async (error) => {
+  const { epoch, loss } = await writer.open().catch(async (error) => {
     await writer.terminate()
     throw error
   })
+  if (loss !== undefined) options.onLoss?.(loss)
   return storeOver(writer, await SqliteReaders.open(options), epoch)
 }
 

@@ -122,4 +122,17 @@ export interface Store {
 export interface StoreOptions {
   /** Called once when the store can no longer vouch for its data; the process must end. */
   onFatal: (error: Error) => void
+  /** Called with each page that a replica was asked for. */
+  onReplicaPage?: (outcome: ReplicaOutcome) => void
+  /**
+   * Called if the data was found to lack what it once held: what, in words. What is left is served
+   * under a new epoch, without sessions.
+   */
+  onLoss?: (what: string) => void
 }
+
+/**
+ * What came of asking a replica for a page: it was read; the replica was behind; it was no standby
+ * of this database as it is now; or it gave no answer. But for the first the primary was asked.
+ */
+export type ReplicaOutcome = 'read' | 'behind' | 'unfit' | 'away'

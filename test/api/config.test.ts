@@ -155,6 +155,7 @@ describe('the address of a database', () => {
 describe('contradictions', () => {
   test.each<[Record<string, string>, RegExp]>([
     [{ NATS_URL: 'nats://localhost' }, /^NATS_URL .*SQLite.*DATABASE_URL .*or unset NATS_URL\.$/],
+    [{ DATABASE_REPLICA_URL: 'postgres://localhost/parley' }, /^DATABASE_REPLICA_URL .*standby/],
     [{ PAGE_DEFAULT: '101', PAGE_MAX: '100' }, /^PAGE_DEFAULT is larger than PAGE_MAX/],
     [{ TEXT_BYTES_MAX: '65537' }, /^TEXT_BYTES_MAX must fit into BODY_BYTES_MAX and FRAME/],
     [{ FRAME_BYTES_MAX: '16383' }, /^TEXT_BYTES_MAX must fit/],

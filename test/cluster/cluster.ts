@@ -15,14 +15,14 @@ export async function findClusterPrograms() {
 export class Cluster {
   readonly nodes: ServerProcess[] = []
   readonly nats: NatsServer
-  readonly #postgres: PostgresServer
-  readonly #databaseUrl: string
+  readonly postgres: PostgresServer
+  readonly databaseUrl: string
   readonly #gone = new Set<ServerProcess>()
   #turn = 0
 
   private constructor(postgres: PostgresServer, nats: NatsServer, databaseUrl: string) {
-    this.#postgres = postgres
-    this.#databaseUrl = databaseUrl
+    this.postgres = postgres
+    this.databaseUrl = databaseUrl
     this.nats = nats
   }
 
@@ -42,7 +42,7 @@ export class Cluster {
   }
 
   async startNode(settings: Settings = {}): Promise<ServerProcess> {
-    const shared = { databaseUrl: this.#databaseUrl, natsUrl: this.nats.url }
+    const shared = { databaseUrl: this.databaseUrl, natsUrl: this.nats.url }
     const node = await ServerProcess.start({ ...shared, ...settings })
     this.nodes.push(node)
     return node
@@ -66,7 +66,7 @@ export class Cluster {
 
   async remove(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stopAndForget()))
-    await Promise.all([this.nats.remove(), this.#postgres.remove()])
+    await Promise.all([this.nats.remove(), this.postgres.remove()])
   }
 }
 

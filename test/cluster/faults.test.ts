@@ -1,7 +1,8 @@
 /** NATS away or slow, nodes killed and restarted: late at the worst, and never wrong. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import { type Message, type Person, signIn, signUp, until, within } from '../harness.ts'
-import { Follower, follow, Run, roomSpot, type Spot, VIAS } from '../promises/run.ts'
+import { type Person, signIn, signUp, until, within } from '../harness.ts'
+import { Load } from '../promises/load.ts'
+import { follow, Run, roomSpot, VIAS } from '../promises/run.ts'
 import { at, Cluster, epochOf, findClusterPrograms, readinessOf, readMetric } from './cluster.ts'
 
 const programs = await findClusterPrograms()
@@ -131,46 +132,26 @@ describe.skipIf(programs === undefined)('nodes that come and go', () => {
 
   async function begin(size: number) {
     cluster = await Cluster.start(programs!, size)
-    const ada = await signUp(cluster.url)
-    const epoch = await epochOf(ada)
-    const run = new Run(cluster)
-    const spots = [roomSpot((await ada.createRoom()).id), roomSpot((await ada.createRoom()).id)]
-    const authors = await Promise.all([1, 2].map(() => signUp(cluster!.url)))
-    const followers = spots.flatMap((spot) =>
-      VIAS.map((via) => new Follower(run, ada, spot, via, epoch)),
-    )
-    const work = spots.flatMap((spot) =>
-      authors.flatMap((author) => [run.postHttp(author, spot), run.postSocket(author, spot, 2)]),
-    )
-    return { cluster, ada, run, spots, followers, work }
+    return { cluster, load: await Load.start(cluster, { inFlight: 2 }) }
   }
 
-  async function end({ ada, run, spots, followers, work }: Awaited<ReturnType<typeof begin>>) {
-    run.stopping = true
-    await Promise.all(work)
-    const heads = new Map<string, number>()
-    for (const { timeline, path } of spots as Spot[]) {
-      const log: Message[] = await run.log(ada, path)
-      heads.set(timeline, log.length)
-    }
-    await Promise.all(followers.map((one) => one.finish(heads.get(one.timeline)!)))
-    expect(await run.faults(ada, spots)).toEqual([])
+  async function expectWell(load: Load): Promise<void> {
+    expect(await load.faults()).toEqual([])
+    // Some readers had to change over.
+    expect(load.run.readings.length).toBeGreaterThan(load.followers.length)
   }
 
   test('a node is killed: its readers go on at the other, without a hole or a repetition', async () => {
-    const story = await begin(2)
-    const [node] = story.cluster.nodes
-    await until(() => story.run.attempts.length > 300, 'the load is on')
+    const { cluster, load } = await begin(2)
+    const [node] = cluster.nodes
+    await load.goesOn(300)
     await node!.stop('SIGKILL')
-    story.cluster.leave(node!)
-    const before = story.run.attempts.length
-    await until(() => story.run.attempts.length > before + 300, 'the other goes on')
+    cluster.leave(node!)
+    await load.goesOn(300)
     await node!.restart()
-    story.cluster.join(node!)
-    await until(() => story.run.attempts.length > before + 600, 'both go on')
-    await end(story)
-    // Some readers had to change over.
-    expect(story.run.readings.length).toBeGreaterThan(story.followers.length)
+    cluster.join(node!)
+    await load.goesOn(300)
+    await expectWell(load)
   })
 
   test('a node that starts while NATS is away says so, serves, and joins the others later', async () => {
@@ -215,16 +196,14 @@ describe.skipIf(programs === undefined)('nodes that come and go', () => {
   })
 
   test('three nodes are restarted one after the other under load', async () => {
-    const story = await begin(3)
-    for (const node of story.cluster.nodes) {
-      const before = story.run.attempts.length
-      await until(() => story.run.attempts.length > before + 150, 'the load is on')
-      story.cluster.leave(node)
+    const { cluster, load } = await begin(3)
+    for (const node of cluster.nodes) {
+      await load.goesOn(150)
+      cluster.leave(node)
       expect(await node.stop('SIGTERM')).toBe(0)
       await node.restart()
-      story.cluster.join(node)
+      cluster.join(node)
     }
-    await end(story)
-    expect(story.run.readings.length).toBeGreaterThan(story.followers.length)
+    await expectWell(load)
   })
 })

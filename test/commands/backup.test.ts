@@ -3,9 +3,9 @@ import { Database } from 'bun:sqlite'
 import { afterEach, expect, test } from 'bun:test'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { spawn } from 'bun'
 import { ProgressBar } from '../../src/commands/progress.ts'
 import { type Person, type Room, ServerProcess, scratchFolder, signIn, signUp } from '../harness.ts'
+import { parley } from './parley.ts'
 
 const folders: (() => void)[] = []
 let server: ServerProcess | undefined
@@ -20,26 +20,6 @@ function scratch(): string {
   const { path, remove } = scratchFolder()
   folders.push(remove)
   return path
-}
-
-interface Ended {
-  code: number
-  printed: string
-  errors: string
-}
-
-async function parley(args: string[], settings: Record<string, string> = {}): Promise<Ended> {
-  const child = spawn({
-    cmd: [...ServerProcess.command, ...args],
-    env: { ...process.env, ...settings },
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-  const [printed, errors] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ])
-  return { code: await child.exited, printed, errors }
 }
 
 /** Posts one after the other until told to stop; gives the texts that were acknowledged. */

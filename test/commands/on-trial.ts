@@ -1,12 +1,11 @@
 /** What the tests of `parley verify` share: the command itself, and servers with planted faults. */
-import { expect } from 'bun:test'
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { spawn } from 'bun'
 import { ScratchServer, type Services } from '../../src/verify/scratch-server.ts'
+import { type Plant, plantedCopy } from '../faults/planted.ts'
 import { ServerProcess, scratchFolder } from '../harness.ts'
 
-const ROOT = join(import.meta.dir, '../..')
 export const TRIAL_MS_MAX = 60_000
 
 const undo: (() => unknown)[] = []
@@ -44,21 +43,11 @@ export async function verify(
   return [await child.exited, printed, errors]
 }
 
-export type Plant = [file: string, text: string, fault: string]
-
 /** The command that starts a copy of the sources in which texts are replaced. */
-export function plantedCommand(...plants: (Plant | undefined)[]): string[] {
-  const { path, remove } = scratchFolder()
+export function plantedCommand(...plants: (Plant | undefined)[]): readonly string[] {
+  const { command, remove } = plantedCopy(plants.filter((one) => one !== undefined))
   afterwards(remove)
-  cpSync(join(ROOT, 'src'), join(path, 'src'), { recursive: true })
-  cpSync(join(ROOT, 'package.json'), join(path, 'package.json'))
-  symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'))
-  for (const [file, text, fault] of plants.filter((one) => one !== undefined)) {
-    const source = readFileSync(join(path, file), 'utf8')
-    expect(source).toContain(text)
-    writeFileSync(join(path, file), source.replace(text, fault))
-  }
-  return [process.execPath, join(path, 'src/main.ts')]
+  return command
 }
 
 /** Such a server, started. */

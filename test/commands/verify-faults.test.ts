@@ -7,7 +7,8 @@ import type { FaultKind } from '../../src/verify/checker.ts'
 import { countFlushes, durabilityOf } from '../../src/verify/flushes.ts'
 import { hasPassed, reportOf } from '../../src/verify/report.ts'
 import { type Outcome, runTrial } from '../../src/verify/trial.ts'
-import { type Plant, planted, TRIAL_MS_MAX, undoAll } from './on-trial.ts'
+import type { Plant } from '../faults/planted.ts'
+import { planted, TRIAL_MS_MAX, undoAll } from './on-trial.ts'
 
 const TRIAL = { people: 8, seconds: 3, kills: 2, restMsMax: 3_000 }
 

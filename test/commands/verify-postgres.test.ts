@@ -10,12 +10,12 @@ import { ScratchCluster } from '../../src/verify/scratch-cluster.ts'
 import { ScratchDatabase } from '../../src/verify/scratch-database.ts'
 import { findClusterPrograms } from '../cluster/cluster.ts'
 import { failureOf } from '../contracts/store-home.ts'
+import type { Plant } from '../faults/planted.ts'
 import { until, within } from '../harness.ts'
 import { NatsServer } from '../services/nats.ts'
 import { PostgresServer } from '../services/postgres.ts'
 import {
   afterwards,
-  type Plant,
   planted,
   plantedCommand,
   startVerify,

@@ -1,23 +1,14 @@
 /**
  * Many at once: readers of whom some never read, and everyone coming back in the same moment. The
- * quick form; the large one is `npm run bench`.
+ * quick form; the long ones are `npm run trials -- --long F11 F15`.
  */
 import { expect, test } from 'bun:test'
 import { Person, ServerProcess, signUp, until, within } from '../harness.ts'
 import { Socket } from '../live.ts'
-import { handshake, OPCODE, RawWebSocket, rawRequest } from '../raw.ts'
+import { comeBack, metric, seqsOf, upTo } from './crowd.ts'
 import { RawConnection } from './raw-socket.ts'
 
 const MIB = 1 << 20
-
-async function metric(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text()
-  const line = text.split('\n').find((one) => one.startsWith(`parley_${name}`))
-  return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ') + 1))
-}
-
-const upTo = (head: number, from = 0) =>
-  Array.from({ length: head - from }, (_, index) => from + index + 1)
 
 /** Posts so many long messages, one after the other; how long each took to each reader, in ms. */
 async function latencies(author: Person, place: string, readers: Socket[], count: number) {
@@ -95,34 +86,6 @@ test('some who never read cost the others no time and little memory, and resume 
 
 const CROWD = 1_000
 const BEHIND = 500
-
-/** Comes back as a good client does, when it is told to; resolves with what it was given. */
-async function comeBack(person: Person, path: string, statuses: Map<number, number>) {
-  const { host } = new URL(person.url)
-  const headers = { Host: host, Authorization: `Bearer ${person.token}` }
-  for (;;) {
-    const { response, connection } = await rawRequest(person.url, handshake(path, headers), 30_000)
-    if (response === undefined) throw new Error('closed without an answer')
-    statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
-    if (response.status === 101) return RawWebSocket.over(connection)
-    connection.cut()
-    const waitMs = Number(response.headers.get('retry-after')) * 1_000
-    expect(waitMs).toBeWithin(1, 10_000)
-    await new Promise((resolve) => setTimeout(resolve, waitMs))
-  }
-}
-
-/** The seqs of events, until there are so many. */
-async function seqsOf(socket: RawWebSocket, count: number): Promise<number[]> {
-  const seqs: number[] = []
-  while (seqs.length < count) {
-    const frame = await socket.next(30_000)
-    if (frame === undefined) throw new Error(`closed after ${seqs.length} of ${count}`)
-    if (frame.opcode !== OPCODE.text) continue
-    for (const { seq } of JSON.parse(frame.payload.toString()).events ?? []) seqs.push(seq)
-  }
-  return seqs
-}
 
 test('a thousand come back at once, each 500 events behind: all have caught up in 30 s', async () => {
   const settings = {

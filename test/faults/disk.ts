@@ -1,5 +1,5 @@
 /** Disks that fail: a small one that fills up, and one that a shim under the process makes fail. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ServerProcess, scratchFolder } from '../harness.ts'
 import { buildShim, run, type Shim, skipLoudly, startUnder } from './shim.ts'
@@ -26,7 +26,12 @@ export function mountSmallDisk(bytes: number): SmallDisk | undefined {
   }
 }
 
-export type DiskFault = 'fsync-fails' | 'read-only' | 'write-fails-at'
+export type DiskFault =
+  | 'fsync-fails'
+  | 'fsync-fails-at'
+  | 'read-only'
+  | 'write-fails-at'
+  | 'dies-after-fsync'
 
 /** A server on a disk that can be made to fail. */
 export class DiskShim {
@@ -43,13 +48,18 @@ export class DiskShim {
     return shim && new DiskShim(shim)
   }
 
-  /** Starts a server with the shim beneath it. Restarted, it will be without. */
-  start(): Promise<ServerProcess> {
-    return startUnder(this.#shim, { PARLEY_DISK_SHIM: this.#path() })
+  /** Starts a server with the shim beneath it. */
+  start(folder?: string): Promise<ServerProcess> {
+    return startUnder(this.#shim, { PARLEY_DISK_SHIM: this.#path() }, {}, folder)
   }
 
   begin(fault: DiskFault, number?: number): void {
     writeFileSync(this.#path(fault), number === undefined ? '' : String(number))
+  }
+
+  /** False once a fault with a number has happened, which it does once. */
+  isPending(fault: DiskFault): boolean {
+    return existsSync(this.#path(fault))
   }
 
   end(fault: DiskFault): void {

@@ -5,6 +5,7 @@
 import { afterEach, expect, test } from 'bun:test'
 import { type Person, ServerProcess, signUp, until, within } from '../harness.ts'
 import { Socket, Stream } from '../live.ts'
+import { metric, upTo } from './crowd.ts'
 import { PING, RawConnection } from './raw-socket.ts'
 
 const MIB = 1 << 20
@@ -14,13 +15,7 @@ let server: ServerProcess
 
 afterEach(() => server.stopAndForget())
 
-async function metric(name: string): Promise<number> {
-  const text = await (await fetch(`${server.url}/metrics`)).text()
-  const line = text.split('\n').find((one) => one.startsWith(`parley_${name}`))
-  return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ') + 1))
-}
-
-const dropped = (cause: string) => metric(`connections_dropped_total{cause="${cause}"}`)
+const dropped = (cause: string) => metric(server.url, `connections_dropped_total{cause="${cause}"}`)
 
 /** Posts so many messages of 16 kB, eight at a time. */
 async function flood(author: Person, place: string, count: number): Promise<void> {
@@ -33,15 +28,12 @@ async function flood(author: Person, place: string, count: number): Promise<void
 }
 
 const seqsOf = (events: readonly { seq: number }[]) => events.map(({ seq }) => seq)
-const upTo = (head: number, from = 0) =>
-  Array.from({ length: head - from }, (_, index) => from + index + 1)
-
 test('readers that stop reading are cut off, cost little memory, and resume whole', async () => {
   server = await ServerProcess.start({ slowReaderBytesMax: 512 * 1_024, closeGraceMs: 500 })
   const [ada, bob] = [await signUp(server.url), await signUp(server.url)]
   const place = `/room/${(await ada.createRoom()).id}`
   await flood(ada, place, START)
-  const idle = await metric('resident_memory_bytes')
+  const idle = await metric(server.url, 'resident_memory_bytes')
   const slow = await stalled(bob, `${place}/subscribe?after=${START}`)
   const path = `${place}/subscribe?after=0`
   const well = await Promise.all([
@@ -52,7 +44,7 @@ test('readers that stop reading are cut off, cost little memory, and resume whol
   let most = 0
   for (let round = 0; round < 6; round++) {
     await flood(ada, place, 150)
-    most = Math.max(most, await metric('resident_memory_bytes'))
+    most = Math.max(most, await metric(server.url, 'resident_memory_bytes'))
   }
   const head = START + 900
   for (const { events } of well) await events.count(head, 'those who read have all', 20_000)

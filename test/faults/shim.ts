@@ -36,17 +36,13 @@ export function buildShim(name: string, what: string): Shim | undefined {
   return skipLoudly(what, `the shim does not compile: ${failed}`)
 }
 
-/** Starts a server with the shim beneath it. Restarted, it will be without. */
-export async function startUnder(
+/** Starts a server with the shim beneath it, now and whenever it is restarted. */
+export function startUnder(
   shim: Shim,
   variables: Record<string, string>,
   settings: Record<string, string | number> = {},
+  folder?: string,
 ): Promise<ServerProcess> {
   const all = { LD_PRELOAD: shim.library, ...variables }
-  Object.assign(process.env, all)
-  try {
-    return await ServerProcess.start(settings)
-  } finally {
-    for (const name of Object.keys(all)) delete process.env[name]
-  }
+  return ServerProcess.start(settings, folder, { variables: all })
 }

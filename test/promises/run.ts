@@ -42,6 +42,13 @@ export class Run {
   readonly readings: Reading[] = []
   /** Posters begin nothing new; what they have begun they finish. */
   stopping = false
+  /** How many attempts were acknowledged; and how many of those found the post there already. */
+  acknowledged = 0
+  replayed = 0
+  /** How long one post is tried over HTTP. */
+  patienceMs = 20_000
+  /** What each author leaves between one post and the next, where the load is to be light. */
+  pauseMs = 0
   #lastKey = 0
 
   constructor(server: { readonly url: string }) {
@@ -66,9 +73,11 @@ export class Run {
     draft: Draft,
     spot: Spot,
     invokedAt: number,
-    result: { seq?: number; code?: string },
+    result: { seq?: number; code?: string; replayed?: boolean },
   ): boolean {
-    const { seq, code } = result
+    const { seq, code, replayed } = result
+    if (seq !== undefined) this.acknowledged += 1
+    if (replayed) this.replayed += 1
     const outcome = seq !== undefined ? 'ok' : REFUSED.has(code ?? '') ? 'failed' : 'unknown'
     const times = { invokedAt, completedAt: this.now() }
     const place = { timeline: spot.timeline, outcome } as const
@@ -86,7 +95,7 @@ export class Run {
         headers: { 'idempotency-key': draft.key },
       })
       const answer = (await response.json()) as { seq?: number; code?: string }
-      return this.note(draft, spot, invokedAt, answer)
+      return this.note(draft, spot, invokedAt, { ...answer, replayed: response.status === 200 })
     } catch {
       return this.note(draft, spot, invokedAt, {})
     }
@@ -96,7 +105,9 @@ export class Run {
   async postHttp(author: Person, spot: Spot): Promise<void> {
     while (!this.stopping) {
       const draft = this.draft(author.name)
-      await until(() => this.tryHttp(author, spot, draft), `${draft.key} is acknowledged`, 20_000)
+      const isIn = () => this.tryHttp(author, spot, draft)
+      await until(isIn, `${draft.key} is acknowledged`, this.patienceMs)
+      await this.#pause()
     }
   }
 
@@ -116,19 +127,25 @@ export class Run {
       })
       while (open && (!this.stopping || waiting.length > 0)) {
         while (!this.stopping && waiting.length < inFlight) waiting.push(this.draft(author.name))
-        const tries = waiting.map((draft) => this.#trySocket(socket, closed, spot, draft))
+        const tries = waiting.map((draft) => this.trySocket(socket, spot, draft, closed))
         const done = await Promise.all(tries)
         waiting = waiting.filter((_, index) => !done[index])
+        await this.#pause()
       }
       socket.close()
     }
   }
 
-  async #trySocket(
+  async #pause(): Promise<void> {
+    if (this.pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.pauseMs))
+  }
+
+  /** One try over a WebSocket; true if it was acknowledged before that was closed. */
+  async trySocket(
     socket: Socket,
-    closed: Promise<undefined>,
     spot: Spot,
     draft: Draft,
+    closed: Promise<undefined> = socket.closed.then(() => undefined),
   ): Promise<boolean> {
     const invokedAt = this.now()
     const asked = socket.ask('post', { ...spot.frame, text: draft.text, key: draft.key })
@@ -136,7 +153,7 @@ export class Run {
     asked.catch(() => {})
     const reply = await Promise.race([asked, closed])
     return this.note(draft, spot, invokedAt, {
-      ...(reply?.ok && { seq: reply.ok.seq }),
+      ...(reply?.ok && { seq: reply.ok.seq, replayed: reply.ok.replayed === true }),
       ...(reply?.error && { code: reply.error.code }),
     })
   }

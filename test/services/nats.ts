@@ -37,6 +37,10 @@ export class NatsServer {
     return `nats://${this.address}`
   }
 
+  get pid(): number {
+    return this.#process.pid
+  }
+
   async restart(): Promise<void> {
     const port = this.address === '' ? '-1' : this.address.split(':')[1]!
     const where = ['--addr', '127.0.0.1', '--port', port, '--ports_file_dir', this.#folder.path]

@@ -46,6 +46,17 @@ export class PostgresServer {
     return server
   }
 
+  /** A streaming standby of this one, with its data so far. Remove it first. */
+  async startStandby(): Promise<PostgresServer> {
+    const standby = new PostgresServer(this.#programs, scratchFolder(), await freePort())
+    this.own(standby.#folder.path)
+    const from = ['-h', '127.0.0.1', '-p', String(this.port), '-U', 'parley', '--checkpoint=fast']
+    const copy = join(this.#programs, 'pg_basebackup')
+    runAsOwner([copy, ...from, '-D', standby.#data, '--write-recovery-conf'])
+    await standby.restart()
+    return standby
+  }
+
   private constructor(programs: string, folder: ReturnType<typeof scratchFolder>, port: number) {
     this.#programs = programs
     this.#folder = folder
@@ -57,6 +68,11 @@ export class PostgresServer {
     return join(this.#folder.path, 'data')
   }
 
+  /** Its first process: whatever it starts is a child of this one. */
+  get pid(): number {
+    return this.#process.pid
+  }
+
   /** Lets it write there. */
   own(folder: string): void {
     const { uid, gid } = owner()
@@ -66,12 +82,7 @@ export class PostgresServer {
   #init(): void {
     this.own(this.#folder.path)
     const options = ['--username=parley', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8']
-    const { success, stderr } = spawnSync({
-      cmd: asOwner([join(this.#programs, 'initdb'), '-D', this.#data, ...options]),
-      stdout: 'ignore',
-      stderr: 'pipe',
-    })
-    if (!success) throw new Error(`initdb failed: ${stderr}`)
+    runAsOwner([join(this.#programs, 'initdb'), '-D', this.#data, ...options])
   }
 
   urlOf(database: string): string {
@@ -128,6 +139,29 @@ export class PostgresServer {
     await this.#process.exited
     // After a crash of the first process the others end by themselves, a moment later.
     await until(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), 'all of it has ended')
+  }
+
+  /** Resolves when this standby shows all that `primary` has committed so far. */
+  async catchUpWith(primary: PostgresServer): Promise<void> {
+    const [committed] = await primary.sql`SELECT pg_current_wal_flush_lsn()::text AS lsn`
+    const hasReplayed = async () => {
+      const [row] = await this.sql`
+        SELECT pg_last_wal_replay_lsn() >= ${committed!.lsn}::pg_lsn AS yes`
+      return row!.yes as boolean
+    }
+    await until(hasReplayed, 'the standby has replayed it')
+  }
+
+  /** From now on this standby takes its log from there. */
+  async follow(primary: PostgresServer): Promise<void> {
+    const where = `host=127.0.0.1 port=${primary.port} user=parley`
+    await this.sql.unsafe(`ALTER SYSTEM SET primary_conninfo = '${where}'`)
+    await this.sql`SELECT pg_reload_conf()`
+  }
+
+  /** Makes an independent server of a standby; resolves when it takes writes. */
+  async promote(): Promise<void> {
+    await this.sql`SELECT pg_promote()`
   }
 
   /** Holds it as it is: connections stay open, but nothing answers. */
@@ -193,6 +227,12 @@ function asOwner(command: string[]): string[] {
   const { uid, gid } = owner()
   const ids = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--pdeathsig=INT']
   return ['setpriv', ...ids, ...command]
+}
+
+function runAsOwner(command: string[]): void {
+  const cmd = asOwner(command)
+  const { success, stderr } = spawnSync({ cmd, stdout: 'ignore', stderr: 'pipe' })
+  if (!success) throw new Error(`${command[0]} failed: ${stderr}`)
 }
 
 function freePort(): Promise<number> {

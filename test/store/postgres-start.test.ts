@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { postgresMigrations } from '../../src/store/migrations/postgres.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
+import type { Store } from '../../src/store/store.ts'
 import { failureOf, message } from '../contracts/store-home.ts'
 import { until } from '../harness.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
@@ -89,6 +90,21 @@ describe.skipIf(server === undefined)('a PostgreSQL', () => {
     const name = new URL(url).pathname.slice(1)
     await server!.sql.unsafe(`ALTER DATABASE ${name} SET synchronous_commit = off`)
     await (await open(url)).close()
+  })
+
+  test('that is set to another isolation does not make nodes refuse each other’s rooms', async () => {
+    const url = await server!.createDatabase()
+    const name = new URL(url).pathname.slice(1)
+    await server!.sql.unsafe(
+      `ALTER DATABASE ${name} SET default_transaction_isolation = serializable`,
+    )
+    const nodes = await Promise.all(Array.from({ length: 4 }, () => open(url)))
+    const post = async (node: Store) => {
+      for (let n = 0; n < 25; n++) await node.append([message('room', 'busy')])
+    }
+    await Promise.all(nodes.map(post))
+    expect(await nodes[0]!.heads(['room'])).toEqual([100])
+    await Promise.all(nodes.map((node) => node.close()))
   })
 
   test('that does not sync what it commits is refused', async () => {

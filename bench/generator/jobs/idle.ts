@@ -7,7 +7,12 @@
  *    the marks `resting` and `rested`.
  * 3. *Wake.* One post in the room that everybody follows, a few times, each after all is quiet
  *    again: how long until the last has it.
+ *
+ * Several generators, each with a server of its own, take these steps together: after each mark
+ * they wait for a turn that bench gives to all of them. Only the first of them posts.
  */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Percentiles } from '../../record.ts'
 import { Faults, Histogram } from '../../stats.ts'
 import { roomsOf } from '../crowd.ts'
@@ -34,12 +39,18 @@ export interface IdleJob {
   wakes: number
   /** How long everyone may take to be told. */
   wakeMsMax: number
+  /** If there are several: where turns are given, and whether it is this one's to post. */
+  together?: { folder: string; posts: boolean }
 }
+
+/** A file by this name gives the turn; what it says is when to post, in ms since 1970. */
+export const turnAfter = (mark: string): string => mark.replaceAll(' ', '-')
 
 export const IDLE_MARKS = {
   settled: (connections: number): string => `settled ${connections}`,
   resting: 'resting',
   rested: 'rested',
+  waking: (n: number): string => `waking ${n}`,
 } as const
 
 export interface IdleResult {
@@ -62,6 +73,7 @@ const EVERYBODY = 0
 /** Long enough for bench to look between two things that it is to tell apart. */
 const LOOK_MS = 300
 const BETWEEN_WAKES_MS = 1_000
+const TURN_CHECK_MS = 5
 
 export function idle(job: IdleJob, context: JobContext): Promise<IdleResult> {
   return new Night(job, context).run()
@@ -126,8 +138,7 @@ class Night implements Audience {
       const perSecond = ((to - from) / tookMs) * 1_000
       tell({ progress: { phase: 'connecting', atS: rampMs / 1_000, ofS: 0, perSecond } })
       await loop.sleep(settleMs)
-      tell({ mark: IDLE_MARKS.settled(to) })
-      await loop.sleep(LOOK_MS)
+      await this.#mark(IDLE_MARKS.settled(to))
     }
     return rampMs / 1_000
   }
@@ -135,26 +146,27 @@ class Night implements Audience {
   async #rest(): Promise<number> {
     const { restMs } = this.#job
     const { loop, tell } = this.#context
+    await this.#mark(IDLE_MARKS.resting)
     const before = pinged.count
-    tell({ mark: IDLE_MARKS.resting })
     for (let atS = 1; atS <= restMs / 1_000; atS++) {
       const soFar = pinged.count
       await loop.sleep(1_000)
       const perSecond = pinged.count - soFar
       tell({ progress: { phase: 'resting', atS, ofS: restMs / 1_000, perSecond } })
     }
-    tell({ mark: IDLE_MARKS.rested })
-    await loop.sleep(LOOK_MS)
-    return pinged.count - before
+    const pings = pinged.count - before
+    await this.#mark(IDLE_MARKS.rested)
+    return pings
   }
 
   async #wakeAll(n: number): Promise<Percentiles> {
     const { loop } = this.#context
     this.#wake = new Histogram()
     this.#awake = 0
-    this.#wokenAtMs = performance.now()
-    const sender = this.#members[n % this.#members.length]!
-    sender.send(this.#dialect.post(EVERYBODY, n))
+    this.#wokenAtMs = await this.#mark(IDLE_MARKS.waking(n))
+    while (performance.now() < this.#wokenAtMs) await loop.sleep(0)
+    if (this.#job.together?.posts !== false)
+      this.#members[n % this.#members.length]!.send(this.#dialect.post(EVERYBODY, n))
     const endMs = this.#wokenAtMs + this.#job.wakeMsMax
     while (this.#awake < this.#members.length && performance.now() < endMs) await loop.sleep(1)
     await loop.sleep(BETWEEN_WAKES_MS)
@@ -162,6 +174,20 @@ class Night implements Audience {
     if (missing > 0) this.#faults.add(`${missing} connections were not told of post ${n}`)
     this.#lost += missing
     return this.#wake.percentiles
+  }
+
+  /** Resolves when it is time to go on, with when to begin, on the clock of this process. */
+  async #mark(mark: string): Promise<number> {
+    const { loop, tell } = this.#context
+    const { together } = this.#job
+    tell({ mark })
+    if (together === undefined) {
+      await loop.sleep(LOOK_MS)
+      return performance.now()
+    }
+    const turn = join(together.folder, turnAfter(mark))
+    while (!existsSync(turn)) await loop.sleep(TURN_CHECK_MS)
+    return Number(readFileSync(turn, 'utf8')) - performance.timeOrigin
   }
 
   joined(): void {

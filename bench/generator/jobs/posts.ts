@@ -13,7 +13,8 @@ import { received } from '../tcp.ts'
 
 export interface PostsJob {
   kind: 'posts'
-  port: number
+  /** Of servers that share their data; the first connections go to the first, and so on. */
+  ports: number[]
   tokens: string[]
   /** Their ids. Connections are spread over them evenly. */
   rooms: string[]
@@ -63,7 +64,6 @@ export async function posts(job: PostsJob, context: JobContext): Promise<PostsRe
 
 class PostsLoad implements PostDesk {
   readonly loop: JobContext['loop']
-  readonly port: number
   readonly faults = new Faults(FAULTS_KEPT)
   readonly ledger: Ledger
   readonly tally = new Tally()
@@ -73,16 +73,16 @@ class PostsLoad implements PostDesk {
 
   constructor(job: PostsJob, { loop }: JobContext) {
     this.loop = loop
-    this.port = job.port
     this.ledger = new Ledger(job.rooms.length, this.faults)
     const inOneWrite = job.postsPerSecond === undefined ? job.inFlightMax : 1
     const frames = job.rooms.map((id) => new PostFrames(id, job.textBytes, inOneWrite))
     this.#openings = new Openings(job.connections, (index) => {
       const room = index % job.rooms.length
       const token = job.tokens[index % job.tokens.length]!
+      const port = job.ports[Math.floor((index / job.connections) * job.ports.length)]!
       const { inFlightMax } = job
       this.#posters.push(
-        new Poster(this, { index, token, room, frames: frames[room]!, inFlightMax }),
+        new Poster(this, { index, port, token, room, frames: frames[room]!, inFlightMax }),
       )
     })
   }

@@ -1,0 +1,43 @@
+/** What a start of the embedded store does with what a killed process has left. */
+import { expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { type DiskEvent, findStrace, TracedServer } from '../faults/disk-trace.ts'
+import { ServerProcess, scratchFolder, signUp } from '../harness.ts'
+
+const strace = await findStrace()
+
+test.skipIf(strace === undefined)(
+  'what a killed server left in its log is on the disk before anybody is told anything',
+  async () => {
+    const folder = scratchFolder()
+    const server = await ServerProcess.start({}, folder.path)
+    const ada = await signUp(server.url)
+    const room = await ada.createRoom()
+    await ada.post(`/room/${room.id}`, 'said before the kill')
+    await server.stop('SIGKILL')
+
+    const traced = await TracedServer.start(strace!, folder.path)
+    expect((await fetch(`${traced.server.url}/healthz`)).status).toBe(200)
+    await traced.kill()
+    const events: DiskEvent[] = []
+    for await (const event of traced.events()) events.push(event)
+    const told = events.findIndex((one) => one.kind === 'sent' && `${one.bytes}`.includes('200'))
+    const find = (kind: string, name: string) =>
+      events.findIndex((one) => one.kind === kind && 'path' in one && one.path === name)
+    const database = join(folder.path, 'parley.db')
+    // First the log itself, then the pages that are copied out of it, and then it is empty.
+    const steps = [
+      find('synced', `${database}-wal`),
+      find('written', database),
+      find('synced', database),
+      find('truncated', `${database}-wal`),
+      // What names them, by us: SQLite has done so before, and looks past a failure.
+      events.findLastIndex((one) => one.kind === 'synced' && one.path === folder.path),
+      told,
+    ]
+    expect(steps).not.toContain(-1)
+    expect(steps).toEqual(steps.toSorted((a, b) => a - b))
+    traced.remove()
+    folder.remove()
+  },
+)
