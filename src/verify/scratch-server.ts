@@ -41,7 +41,9 @@ export class ScratchServer {
     const { databaseUrl: DATABASE_URL = '', natsUrl: NATS_URL = '' } = this.#services
     const port = this.url === '' ? '0' : new URL(this.url).port
     const given = { HOST: '127.0.0.1', PORT: port, DATA_DIR: this.folder, LOG_LEVEL: 'error' }
-    const env = { ...process.env, PUBLIC_URL: '', DATABASE_URL, NATS_URL, ...given }
+    // What the environment names belongs to another server than this one.
+    const services = { PUBLIC_URL: '', DATABASE_URL, DATABASE_REPLICA_URL: '', NATS_URL }
+    const env = { ...process.env, ...services, ...given }
     this.#errors = ''
     const child = spawn(program!, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child

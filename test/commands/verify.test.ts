@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { REQUESTS_HELD_MAX, sparing } from '../../src/verify/places.ts'
 import { type Transport, transports } from '../../src/verify/transports.ts'
 import { ServerProcess } from '../harness.ts'
-import { afterwards, TRIAL_MS_MAX, undoAll, verify } from './on-trial.ts'
+import { afterwards, planted, TRIAL_MS_MAX, undoAll, verify } from './on-trial.ts'
 
 afterEach(undoAll)
 
@@ -74,4 +74,16 @@ test('listeners hold so many requests at the most, evenly; beyond it they take W
     const mixed = sparing([...wanted(count), 'websocket'])
     expect(mixed).toEqual([...spared, 'websocket'])
   }
+})
+
+test('a server of its own is on no database, replica or bus that the environment names', async () => {
+  const services = {
+    DATABASE_URL: 'postgres://127.0.0.1:9/parley',
+    DATABASE_REPLICA_URL: 'postgres://127.0.0.1:9/parley',
+    NATS_URL: 'nats://127.0.0.1:9',
+  }
+  for (const name of Object.keys(services)) afterwards(() => delete process.env[name])
+  Object.assign(process.env, services)
+  const server = await planted([])
+  expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
 })
