@@ -11,12 +11,12 @@ import { type Plant, plantedCopy } from './planted.ts'
 const strace = await findStrace()
 const POSTS = 60
 
-async function cut(plants: readonly Plant[]): Promise<Cuts> {
+async function cut(plants: readonly Plant[], postsPerLife = POSTS): Promise<Cuts> {
   const copy = plantedCopy(plants)
   const random = createRandom(1)
   try {
     return await cutEverywhere({
-      ...{ strace: strace!, command: copy.command, postsPerLife: POSTS, lives: 1, random },
+      ...{ strace: strace!, command: copy.command, postsPerLife, lives: 1, random },
     })
   } finally {
     copy.remove()
@@ -24,13 +24,21 @@ async function cut(plants: readonly Plant[]): Promise<Cuts> {
 }
 
 test.skipIf(strace === undefined)('wherever the power is cut, what was told is kept', async () => {
-  const random = createRandom(Date.now())
+  const seed = Date.now()
+  const random = createRandom(seed)
   const { cuts, told, faults } = await cutEverywhere({
     ...{ strace: strace!, postsPerLife: POSTS, lives: 2, random },
   })
-  expect(faults).toEqual([])
+  expect(faults, `seed ${seed}`).toEqual([])
   expect(told).toBeGreaterThan(2 * POSTS)
   expect(cuts).toBeGreaterThan(20)
+})
+
+test.skipIf(strace === undefined)('also while the log is copied, and begun anew', async () => {
+  const shortLog = ['src/store/sqlite-database.ts', 'WAL_PAGES = 4_096', 'WAL_PAGES = 40'] as Plant
+  const { logs, faults } = await cut([shortLog], 5 * POSTS)
+  expect(faults).toEqual([])
+  expect(logs).toBeGreaterThan(4)
 })
 
 test.skipIf(strace === undefined).each<[string, Plant]>([
