@@ -15,7 +15,7 @@ import {
   filled,
   scratch,
 } from './migrate-world.ts'
-import { type Ended, parley, Running } from './parley.ts'
+import { type Ended, failsToServe, parley, Running } from './parley.ts'
 
 const programs = await findPostgres()
 const postgres = programs === undefined ? undefined : await PostgresServer.start(programs)
@@ -90,7 +90,7 @@ async function eventsIn(url: string): Promise<number> {
 }
 
 async function expectNoServer(settings: Record<string, string>): Promise<void> {
-  const { code, errors } = await parley(['serve'], { PORT: '0', ...settings })
+  const { code, errors } = await failsToServe(settings)
   expect([code, errors]).toEqual([1, expect.stringMatching(/part of a migration that has not /)])
 }
 

@@ -14,7 +14,7 @@ import {
   open,
   scratch,
 } from './migrate-world.ts'
-import { parley } from './parley.ts'
+import { failsToServe, parley } from './parley.ts'
 
 const programs = await findPostgres()
 const postgres = programs === undefined ? undefined : await PostgresServer.start(programs)
@@ -123,8 +123,8 @@ describe('verification finds', () => {
         CREATE FUNCTION lie() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${plpgsql} END $$;
         CREATE TRIGGER lie BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION lie()`)
       await expectRefused(`sqlite:${folder}`, url, told)
-      const { code } = await parley(['serve'], { PORT: '0', DATABASE_URL: url })
-      expect(code).toBe(1)
+      const { errors } = await failsToServe({ DATABASE_URL: url })
+      expect(errors).toMatch('a migration that has not ended')
     })
 })
 

@@ -1,9 +1,9 @@
 /** `parley` as it is typed in a shell. */
 import { type Subprocess, spawn } from 'bun'
-import { ServerProcess, until } from '../harness.ts'
+import { ServerProcess, until, within } from '../harness.ts'
 
 /** On a machine that does other things, too. */
-const COMMAND_MS_MAX = 30_000
+const COMMAND_MS_MAX = 20_000
 
 export interface Ended {
   code: number
@@ -17,6 +17,13 @@ export async function parley(
   settings: Record<string, string> = {},
 ): Promise<Ended> {
   return new Running(args, settings).ended
+}
+
+/** What a server says that does not start; one that does is killed, and that is a failure. */
+export function failsToServe(settings: Record<string, string>): Promise<Ended> {
+  const running = new Running(['serve'], { PORT: '0', ...settings })
+  const ended = within(running.ended, 'the server refuses to start', COMMAND_MS_MAX)
+  return ended.finally(() => running.kill())
 }
 
 /** A command under way, with what it has said so far. */
