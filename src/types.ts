@@ -41,6 +41,12 @@ export interface Session {
 
 export type SessionExpiry = Pick<Session, 'id' | 'expiresAt'>
 
+/** A session, and whose it is: who asks for the one needs the other. */
+export interface SignedIn {
+  session: Session
+  user: User
+}
+
 export interface Room {
   id: Id
   name: string

@@ -23,6 +23,13 @@ export class Cache<T> {
     return this.#entries.get(id) ?? this.#joined(id)
   }
 
+  /** The value kept under this id, which is the given one if there was none. */
+  keep(id: string, value: T): T {
+    const kept = this.#entries.get(id)
+    if (kept === undefined) this.set(id, value)
+    return kept ?? value
+  }
+
   set(id: string, value: T): void {
     if (this.#entries.size >= this.#max && !this.#entries.has(id)) {
       const oldest = this.#entries.keys().next()

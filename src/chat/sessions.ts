@@ -241,20 +241,18 @@ export class Sessions {
     const { store, users, clock } = this.#options
     const askedAtMs = clock.monotonicMs()
     const loads = this.#loads
-    const session = await store.findSession(digest(token))
+    const found = await store.findSession(digest(token))
     if (loads !== this.#loads) return this.#load(token)
     const known = this.#byToken.get(token)
-    if (session === undefined) {
+    if (found === undefined) {
       if (known !== undefined) this.revoked([known.session.id])
       return undefined
     }
     if (known !== undefined) {
-      refresh(known, session, askedAtMs)
+      refresh(known, found.session, askedAtMs)
       return this.use(known) ? known : undefined
     }
-    const user = await users.find(session.userId)
-    if (user === undefined) return undefined
-    const viewer = this.#byToken.get(token) ?? viewerOf(user, session, askedAtMs)
+    const viewer = viewerOf(users.keep(found.user), found.session, askedAtMs)
     return this.use(viewer) ? this.#remember(token, viewer) : undefined
   }
 

@@ -43,6 +43,11 @@ export class Users {
     return { id: account.id, name: account.name, createdAt: account.createdAt }
   }
 
+  /** The one object that stands for this user in memory: many sessions may have the same. */
+  keep(user: User): User {
+    return this.#known.keep(user.id, user)
+  }
+
   /** At once if known. */
   find(id: Id): User | undefined | Promise<User | undefined> {
     return isId(id) ? this.#known.find(id) : undefined

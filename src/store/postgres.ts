@@ -163,8 +163,18 @@ function sessionsIn(pool: PostgresPool): Sessions {
       return (await pool.change<{ id: string }>(sql, values)).map(({ id }) => id)
     },
     findSession: async (tokenHash) => {
-      const sql = `SELECT ${session} FROM sessions WHERE token_hash = $1`
-      return first(pool.read<Session>(sql, [tokenHash]))
+      type Row = Session & { userName: string; userCreatedAt: number }
+      const row = await first(
+        pool.read<Row>(
+          `SELECT found.*, users.name AS "userName", users.created_at AS "userCreatedAt"
+           FROM (SELECT ${session} FROM sessions WHERE token_hash = $1) AS found
+           JOIN users ON users.id = found."userId"`,
+          [tokenHash],
+        ),
+      )
+      if (row === undefined) return undefined
+      const { userName, userCreatedAt, ...one } = row
+      return { session: one, user: { id: one.userId, name: userName, createdAt: userCreatedAt } }
     },
     listSessions: (userId, now, limit) => {
       const where = 'user_id = $1 AND expires_at > $2 ORDER BY created_at DESC, id LIMIT $3'

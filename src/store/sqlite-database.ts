@@ -12,6 +12,7 @@ import type {
   Room,
   Session,
   SessionExpiry,
+  SignedIn,
   StoredEvent,
   TimelineId,
 } from '../types.ts'
@@ -287,8 +288,11 @@ export class SqliteDatabase {
     return surplus.map((one) => one.id)
   }
 
-  findSession(tokenHash: string) {
-    return this.#one(`SELECT ${SESSION} FROM sessions WHERE token_hash = ?`, tokenHash)
+  findSession(tokenHash: string): SignedIn | undefined {
+    const row = this.#one<SignedInRow>(FIND_SESSION, tokenHash)
+    if (row === null) return undefined
+    const { userName, userCreatedAt, ...session } = row
+    return { session, user: { id: session.userId, name: userName, createdAt: userCreatedAt } }
   }
 
   listSessions(userId: Id, now: number, limit: number) {
@@ -380,6 +384,12 @@ export class SqliteDatabase {
 const SESSION =
   'id, user_id AS userId, token_hash AS tokenHash, user_agent AS userAgent, ' +
   'created_at AS createdAt, used_at AS usedAt, expires_at AS expiresAt'
+
+type SignedInRow = Session & { userName: string; userCreatedAt: number }
+const FIND_SESSION = `
+  SELECT found.*, users.name AS userName, users.created_at AS userCreatedAt
+  FROM (SELECT ${SESSION} FROM sessions WHERE token_hash = ?) AS found
+  JOIN users ON users.id = found.userId`
 
 export interface OpenedForWriting {
   db: Database

@@ -30,6 +30,7 @@ import type {
   Seq,
   Session,
   SessionExpiry,
+  SignedIn,
   StoredEvent,
   TimelineId,
   User,
@@ -100,7 +101,8 @@ export interface Store {
    * that are valid at its beginning, this one included, oldest first. Tells whose ids those were.
    */
   createSession(session: Session, keep: number): Promise<Id[]>
-  findSession(tokenHash: string): Promise<Session | undefined>
+  /** With its user, in one look; undefined without one. */
+  findSession(tokenHash: string): Promise<SignedIn | undefined>
   /** Newest first; expired ones left out. */
   listSessions(userId: Id, now: number, limit: number): Promise<Session[]>
   /** The session that was deleted, or undefined if this user has no such session. */

@@ -1,5 +1,6 @@
 /** The store contract: sessions. */
 import { expect, test } from 'bun:test'
+import type { Store } from '../../src/store/store.ts'
 import type { Session } from '../../src/types.ts'
 import { ADA, BOB, firstSeqs, type MakeStoreHome, withStore } from './store-home.ts'
 
@@ -17,16 +18,37 @@ const session = (n: number, more: Partial<Session> = {}): Session => ({
   ...more,
 })
 
+const account = (id: string) => ({ id, name: `name of ${id}`, passwordHash: 'hash', createdAt: 7 })
+
+/** Whose sessions these are. */
+async function signUpBoth(store: Store): Promise<void> {
+  for (const id of [ADA, BOB]) await store.createUser(account(id))
+}
+
+async function find(store: Store, tokenHash: string): Promise<Session | undefined> {
+  return (await store.findSession(tokenHash))?.session
+}
+
 export function testSessions(makeHome: MakeStoreHome): void {
   test('a session is found by its token’s hash, also after reopening', () =>
     withStore(makeHome, async (store, reopen) => {
+      await signUpBoth(store)
       await store.createSession(session(1), MANY)
       await store.createSession(session(2, { userId: BOB, userAgent: '' }), MANY)
-      expect(await store.findSession('hash 1')).toEqual(session(1))
-      expect(await store.findSession('hash 3')).toBeUndefined()
+      expect(await find(store, 'hash 1')).toEqual(session(1))
+      expect(await find(store, 'hash 3')).toBeUndefined()
 
       const again = await reopen()
-      expect(await again.findSession('hash 2')).toEqual(session(2, { userId: BOB, userAgent: '' }))
+      expect(await find(again, 'hash 2')).toEqual(session(2, { userId: BOB, userAgent: '' }))
+    }))
+
+  test('its user comes with it, and without one it is not found', () =>
+    withStore(makeHome, async (store) => {
+      await store.createSession(session(1), MANY)
+      expect(await store.findSession('hash 1')).toBeUndefined()
+      const { passwordHash: _, ...user } = account(ADA)
+      await store.createUser(account(ADA))
+      expect(await store.findSession('hash 1')).toEqual({ session: session(1), user })
     }))
 
   test('a user’s sessions are listed newest first, without expired ones, up to the limit', () =>
@@ -46,6 +68,7 @@ export function testSessions(makeHome: MakeStoreHome): void {
 
   test('with a new session the oldest beyond the limit are deleted, in one step', () =>
     withStore(makeHome, async (store) => {
+      await signUpBoth(store)
       await store.createSession(session(1, { userId: BOB }), 3)
       for (const n of [3, 2, 4]) expect(await store.createSession(session(n), 3)).toEqual([])
       expect(await store.createSession(session(5), 3)).toEqual(['s2'])
@@ -53,7 +76,7 @@ export function testSessions(makeHome: MakeStoreHome): void {
       expect((await store.createSession(session(6), 2)).sort()).toEqual(['s3', 's4'])
       const left = await store.listSessions(ADA, 0, MANY)
       expect(left.map(({ id }) => id)).toEqual(['s6', 's5'])
-      expect(await store.findSession('hash 1')).toBeDefined()
+      expect(await find(store, 'hash 1')).toBeDefined()
     }))
 
   test('expired sessions do not count as surplus, nor does the new one ever', () =>
@@ -70,12 +93,13 @@ export function testSessions(makeHome: MakeStoreHome): void {
 
   test('a session is deleted by its owner only, once', () =>
     withStore(makeHome, async (store) => {
+      await signUpBoth(store)
       await store.createSession(session(1), MANY)
       expect(await store.deleteSession('s1', BOB)).toBeUndefined()
-      expect(await store.findSession('hash 1')).toEqual(session(1))
+      expect(await find(store, 'hash 1')).toEqual(session(1))
       expect(await store.deleteSession('s1', ADA)).toEqual(session(1))
       expect(await store.deleteSession('s1', ADA)).toBeUndefined()
-      expect(await store.findSession('hash 1')).toBeUndefined()
+      expect(await find(store, 'hash 1')).toBeUndefined()
       expect(await store.listSessions(ADA, 0, 10)).toEqual([])
     }))
 
@@ -99,17 +123,16 @@ export function testSessions(makeHome: MakeStoreHome): void {
 
   test('using a session moves its times; one that is gone stays gone', () =>
     withStore(makeHome, async (store) => {
+      await signUpBoth(store)
       await store.createSession(session(1), MANY)
       await store.createSession(session(2), MANY)
       await store.touchSession('s1', 500, 5_000)
-      expect(await store.findSession('hash 1')).toEqual(
-        session(1, { usedAt: 500, expiresAt: 5_000 }),
-      )
-      expect(await store.findSession('hash 2')).toEqual(session(2))
+      expect(await find(store, 'hash 1')).toEqual(session(1, { usedAt: 500, expiresAt: 5_000 }))
+      expect(await find(store, 'hash 2')).toEqual(session(2))
 
       await store.deleteSession('s1', ADA)
       await store.touchSession('s1', 600, 6_000)
-      expect(await store.findSession('hash 1')).toBeUndefined()
+      expect(await find(store, 'hash 1')).toBeUndefined()
       expect(await store.listSessions(ADA, 0, 10)).toEqual([session(2)])
     }))
 

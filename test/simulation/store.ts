@@ -183,10 +183,11 @@ export class SimStore implements Store {
   }
 
   findSession(tokenHash: string) {
-    const { sessions } = this.#options.disk
+    const { sessions, users } = this.#options.disk
     return this.#look(() => {
-      const found = [...sessions.values()].find((session) => session.tokenHash === tokenHash)
-      return found && { ...found }
+      const session = [...sessions.values()].find((one) => one.tokenHash === tokenHash)
+      const user = session && users.get(session.userId)
+      return user && { session: { ...session }, user }
     })
   }
 
