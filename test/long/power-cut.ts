@@ -1,7 +1,7 @@
 /**
  * F2: the power is cut at every moment at which somebody had just been told something, in two lives
- * of a server of which the first ends with a kill. Once as it is, and once with a short log, so that
- * the log is copied into the database, and begun anew, all the time.
+ * of a server of which the first ends with a kill. Once as it is, and once with a short log, so
+ * that the log is copied into the database, and begun anew, all the time.
  */
 import { cutEverywhere } from '../faults/cuts.ts'
 import { findStrace } from '../faults/disk-trace.ts'
