@@ -69,6 +69,8 @@ export async function restore(file: string, folder: string, tell: OnProgress): P
     refuseExisting(path)
     // The log of a database that is gone would be taken for that of the restored one.
     refuseExisting(`${path}-wal`)
+    // The index of such a log would bear witness of commits that are not missing.
+    rmSync(`${path}-shm`, { force: true })
     return await written(path, async (partial) => {
       await copiedBytes(file, partial, tell)
       withDatabase(partial, startOver)

@@ -9,7 +9,7 @@
  * 4. *Judge.* Our own store opens them, and the checker compares: what was told by then counts as
  *    acknowledged, anything else as unknown.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SqliteDatabase } from '../../src/store/sqlite-database.ts'
@@ -47,16 +47,18 @@ export async function cutEverywhere(options: CutOptions): Promise<Cuts> {
   const root = scratchFolder()
   // Its making is part of what is watched.
   const folder = join(root.path, 'parley', 'data')
+  const rebuilt = join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `parley-cut-${process.pid}`)
   const lives: TracedServer[] = []
   try {
     const { load, faults } = await talk(options, folder, lives)
     if (faults.length > 0) return { cuts: 0, told: 0, logs: 0, faults }
-    const judge = new Judge(root.path, folder, load, options)
+    const judge = new Judge(root.path, folder, rebuilt, load, options)
     for (const life of lives) for await (const event of life.events()) judge.take(event)
     return judge.end()
   } finally {
-    for (const life of lives) life.remove()
+    for (const life of lives) await life.remove()
     root.remove()
+    rmSync(rebuilt, { recursive: true, force: true })
   }
 }
 
@@ -98,11 +100,10 @@ class Judge {
   #cuts = 0
   #logs = 0
 
-  constructor(root: string, folder: string, load: Load, options: CutOptions) {
+  constructor(root: string, folder: string, rebuilt: string, load: Load, options: CutOptions) {
     this.#disk = new PowerCutDisk(root)
     this.#folder = folder
-    const fast = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-    this.#rebuilt = join(fast, `parley-rebuilt-${process.pid}`)
+    this.#rebuilt = rebuilt
     this.#options = options
     this.#attempts = load.run.attempts
     this.#timelines = load.spots.map(({ timeline }) => timeline)

@@ -72,7 +72,9 @@ export class TracedServer {
     return readTrace(this.#file)
   }
 
-  remove(): void {
+  /** Ends the server, if it is there still, and forgets the trace. */
+  async remove(): Promise<void> {
+    await this.server.stop('SIGKILL')
     this.#trace.remove()
   }
 }

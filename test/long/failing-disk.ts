@@ -59,6 +59,7 @@ async function live(scene: Scene, shim: DiskShim, failing: Failing, k: number): 
   shim.begin(failing, k)
   // A server that refuses to start has acknowledged nothing.
   const first = await shim.start(folder.path).catch(() => undefined)
+  scene.afterwards(() => first?.stop('SIGKILL'))
   const talk = first && (await talkTo(first))
   if (first !== undefined) faults.push(...(await end(first, shim, failing)))
   const hit = !shim.isPending(failing)

@@ -15,6 +15,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { openSqlite } from '../../src/store/sqlite.ts'
+import { backUp, restore } from '../../src/store/sqlite-backup.ts'
 import { readAll, textOf } from '../contracts/store-home.ts'
 import { type Person, ServerProcess, scratchFolder, signUp } from '../harness.ts'
 
@@ -157,4 +158,15 @@ test('whoever is killed between noticing and starting over notices again', async
   const { isSame, losses } = await opened()
   expect([isSame, losses]).toEqual([false, ['its log was damaged']])
   expect(existsSync(join(copy.path, 'parley.loss'))).toBe(false)
+})
+
+test('a backup restored beside the index of a database that is gone lacks nothing', async () => {
+  const backup = join(copy.path, 'backup')
+  await backUp(copy.path, backup, () => {})
+  for (const name of ['parley.db', 'parley.db-wal']) rmSync(join(copy.path, name), { force: true })
+  copyFileSync(join(folder.path, 'parley.db-shm'), shm)
+  const { epoch: restored } = await restore(backup, copy.path, () => {})
+  const { posts, losses } = await opened()
+  expect([posts, losses]).toEqual([POSTS, []])
+  expect(restored).not.toBe(epoch)
 })

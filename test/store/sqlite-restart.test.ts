@@ -37,7 +37,7 @@ test.skipIf(strace === undefined)(
     ]
     expect(steps).not.toContain(-1)
     expect(steps).toEqual(steps.toSorted((a, b) => a - b))
-    traced.remove()
+    await traced.remove()
     folder.remove()
   },
 )
