@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import { postgresMigrations } from './migrations/postgres.ts'
-import type { PostgresOptions } from './postgres.ts'
 import { PostgresConnection } from './postgres-connection.ts'
 import type { ConnectionLost } from './postgres-failures.ts'
 import { refuseUnfinished, UNFINISHED } from './unfinished.ts'
@@ -16,7 +15,7 @@ const MIGRATION_MS = 600_000
 const RETRY_MS = 250
 
 /** Resolves with the epoch. Rejects with a sentence for people. */
-export async function openDatabase(options: PostgresOptions): Promise<string> {
+export async function openDatabase(options: Reach): Promise<string> {
   const connection = await reach(options, 'DATABASE_URL')
   try {
     const epoch = await makeReady(connection)
@@ -37,7 +36,15 @@ export async function makeReady(connection: PostgresConnection): Promise<string>
   return migrate(connection)
 }
 
-type Reach = Pick<PostgresOptions, 'url' | 'timeoutMs' | 'startMs'> & { applicationName?: string }
+/** How the server is reached. */
+interface Reach {
+  url: string
+  /** The longest that a statement may take. */
+  timeoutMs: number
+  /** The longest wait for the server. */
+  startMs: number
+  applicationName?: string
+}
 
 /**
  * PostgreSQL may be starting at the same moment as we: so it is given some time. `setting` is what

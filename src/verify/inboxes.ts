@@ -3,7 +3,7 @@
  * inbox of whom it was posted to, exactly once, and those of one conversation in their order.
  */
 import type { Seq, TimelineId } from '../types.ts'
-import type { Fault, FaultKind, History, Post } from './checker.ts'
+import type { Fault, FaultKind, History, Post } from './history.ts'
 import { checkStep } from './steps.ts'
 
 interface Due {

@@ -1,6 +1,6 @@
 /** What is noted of a run while it goes on, for the checker and for the report. */
 import type { Seq } from '../types.ts'
-import type { Attempt, Reading } from './checker.ts'
+import type { Attempt, Reading } from './history.ts'
 
 export interface Person {
   id: string

@@ -3,7 +3,7 @@
  * come by it, nor by another one that is tried with the same token.
  */
 import { signIn } from './accounts.ts'
-import type { Seen } from './checker.ts'
+import type { Seen } from './history.ts'
 import type { Journal } from './journal.ts'
 import { pause, type Where } from './people.ts'
 import type { Seat } from './places.ts'

@@ -1,7 +1,7 @@
 /** Timelines read as history, page by page: forwards it is the log, backwards the same again. */
 import type { TimelineId } from '../types.ts'
 import { ask } from './accounts.ts'
-import type { Logged, Reading } from './checker.ts'
+import type { Logged, Reading } from './history.ts'
 import { pause } from './people.ts'
 import type { Seat } from './places.ts'
 import { loggedOf, type Received } from './transports.ts'

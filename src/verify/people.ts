@@ -1,5 +1,5 @@
 /** Those who talk and those who listen, and come back whatever is done to them. */
-import type { Seen } from './checker.ts'
+import type { Seen } from './history.ts'
 import type { Draft, Journal, Person, Spot } from './journal.ts'
 import {
   type Following,

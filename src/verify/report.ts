@@ -1,5 +1,5 @@
 /** The verdict, in plain text that can be pasted into a ticket. */
-import type { FaultKind } from './checker.ts'
+import type { FaultKind } from './history.ts'
 import type { Outcome } from './trial.ts'
 
 /** Faults told one by one; more of them say nothing new. */

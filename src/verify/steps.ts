@@ -1,6 +1,6 @@
 /** What holds wherever events are read: they come in steps of one. */
 import type { Seq, TimelineId } from '../types.ts'
-import type { Fault } from './checker.ts'
+import type { Fault } from './history.ts'
 
 /** From one seq to the next there is exactly one step. */
 export function checkStep(

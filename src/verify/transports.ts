@@ -2,7 +2,7 @@
  * The four ways to follow a timeline, as a stranger would write them from the protocol's page:
  * nothing of the server's own code is used, for that is what is on trial.
  */
-import type { Logged } from './checker.ts'
+import type { Logged } from './history.ts'
 import type { Spot } from './journal.ts'
 
 export const transports = ['websocket', 'sse', 'ndjson', 'long-poll'] as const

@@ -11,7 +11,8 @@
  *    what does not fit.
  */
 import { signUpPeople } from './accounts.ts'
-import { type Fault, faultsOf } from './checker.ts'
+import { faultsOf } from './checker.ts'
+import type { Fault } from './history.ts'
 import { Journal } from './journal.ts'
 import { Leaver } from './leavers.ts'
 import { type Log, readBackwards, readLog } from './pages.ts'

@@ -15,13 +15,8 @@ import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import type { Store } from '../../src/store/store.ts'
-import {
-  type Attempt,
-  type Fault,
-  faultsOf,
-  type Reading,
-  type Seen,
-} from '../../src/verify/checker.ts'
+import { faultsOf } from '../../src/verify/checker.ts'
+import type { Attempt, Fault, Reading, Seen } from '../../src/verify/history.ts'
 import { readAll, textOf } from '../contracts/store-home.ts'
 import { scratchFolder, until } from '../harness.ts'
 import { NatsServer } from '../services/nats.ts'

@@ -3,8 +3,8 @@
  * with a fault planted in each.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import type { FaultKind } from '../../src/verify/checker.ts'
 import { countFlushes, durabilityOf } from '../../src/verify/flushes.ts'
+import type { FaultKind } from '../../src/verify/history.ts'
 import { hasPassed, reportOf } from '../../src/verify/report.ts'
 import { type Outcome, runTrial } from '../../src/verify/trial.ts'
 import type { Plant } from '../faults/planted.ts'

@@ -1,13 +1,7 @@
 /** The checker itself: it says nothing of a good run, and finds each fault that is planted. */
 import { expect, test } from 'bun:test'
-import {
-  type Attempt,
-  type FaultKind,
-  faultsOf,
-  type History,
-  type Reading,
-  type Seen,
-} from '../../src/verify/checker.ts'
+import { faultsOf } from '../../src/verify/checker.ts'
+import type { Attempt, FaultKind, History, Reading, Seen } from '../../src/verify/history.ts'
 
 const ok = (n: number, more: Partial<Attempt> = {}): Attempt => ({
   client: 'ada',

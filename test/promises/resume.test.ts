@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { deferred } from '../../src/clock.ts'
-import type { Seen } from '../../src/verify/checker.ts'
+import type { Seen } from '../../src/verify/history.ts'
 import {
   type Message,
   type Person,

@@ -5,13 +5,8 @@
  */
 
 import type { Seq } from '../../src/types.ts'
-import {
-  type Attempt,
-  type Fault,
-  faultsOf,
-  type Reading,
-  type Seen,
-} from '../../src/verify/checker.ts'
+import { faultsOf } from '../../src/verify/checker.ts'
+import type { Attempt, Fault, Reading, Seen } from '../../src/verify/history.ts'
 import { type Message, Person, until } from '../harness.ts'
 import { type Arrivals, Socket, Stream } from '../live.ts'
 

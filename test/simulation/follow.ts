@@ -1,6 +1,6 @@
 /** One timeline that a person follows, over all of their connections. */
 import type { Seq, TimelineId } from '../../src/types.ts'
-import type { Reading } from '../../src/verify/checker.ts'
+import type { Reading } from '../../src/verify/history.ts'
 import { type History, textOf } from './history.ts'
 
 /** As a frame names it. */

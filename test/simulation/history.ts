@@ -7,7 +7,8 @@
  */
 import { inboxTimeline } from '../../src/chat/ids.ts'
 import type { Id, StoredEvent, TimelineId } from '../../src/types.ts'
-import { type Attempt, faultsOf, type Reading } from '../../src/verify/checker.ts'
+import { faultsOf } from '../../src/verify/checker.ts'
+import type { Attempt, Reading } from '../../src/verify/history.ts'
 import type { Disk } from './disk.ts'
 
 export interface Complaint {

@@ -1,7 +1,7 @@
 /** How a person reads history: a page at a time, from any node. */
 import type { Cursor } from '../../src/chat/messages.ts'
 import type { Seq, TimelineId } from '../../src/types.ts'
-import type { Reading } from '../../src/verify/checker.ts'
+import type { Reading } from '../../src/verify/history.ts'
 import type { Target } from './follow.ts'
 import { textOf } from './history.ts'
 import type { SimNode } from './node.ts'
