@@ -15,10 +15,19 @@ export type { MakeStoreHome, StoreHome } from './store-home.ts'
 
 export function storeContract(backend: string, makeHome: MakeStoreHome): void {
   describe(`${backend} keeps the contract of a store`, () => {
-    testAppend(makeHome)
-    testEvents(makeHome)
+    testEventsOf(makeHome)
     testRecords(makeHome)
     testSessions(makeHome)
-    testModel(makeHome)
   })
+}
+
+/** For one that keeps, or reads, nothing but events in another way than one that is tried whole. */
+export function eventsContract(backend: string, makeHome: MakeStoreHome): void {
+  describe(`${backend} keeps the contract of a store, as to events`, () => testEventsOf(makeHome))
+}
+
+function testEventsOf(makeHome: MakeStoreHome): void {
+  testAppend(makeHome)
+  testEvents(makeHome)
+  testModel(makeHome)
 }

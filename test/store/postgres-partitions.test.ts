@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openPostgres } from '../../src/store/postgres.ts'
-import { type StoreHome, storeContract } from '../contracts/store.ts'
+import { eventsContract, type StoreHome } from '../contracts/store.ts'
 import { recorded } from '../contracts/store-append.ts'
 import { failureOf, firstSeqs, message, readAll, textOf } from '../contracts/store-home.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
@@ -47,7 +47,7 @@ async function makeHome(): Promise<StoreHome> {
 }
 
 describe.skipIf(server === undefined)('with events in partitions', () => {
-  storeContract('PostgreSQL', makeHome)
+  eventsContract('PostgreSQL', makeHome)
 
   test('all that was there is there, keys hold, numbers go on, and a page reads one table', async () => {
     const url = await server!.createDatabase()
