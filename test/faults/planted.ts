@@ -14,10 +14,10 @@ export interface PlantedCopy {
   remove: () => void
 }
 
-/** A copy in which texts are replaced, each of which must be there. */
-export function plantedCopy(plants: readonly Plant[]): PlantedCopy {
+/** A copy in which texts are replaced, each of which must be there; of `src`, or more. */
+export function plantedCopy(plants: readonly Plant[], folders = ['src']): PlantedCopy {
   const { path, remove } = scratchFolder()
-  cpSync(join(ROOT, 'src'), join(path, 'src'), { recursive: true })
+  for (const one of folders) cpSync(join(ROOT, one), join(path, one), { recursive: true })
   cpSync(join(ROOT, 'package.json'), join(path, 'package.json'))
   symlinkSync(join(ROOT, 'node_modules'), join(path, 'node_modules'))
   for (const [file, text, fault] of plants) {
