@@ -10,7 +10,7 @@ import { type Plant, plantedCopy } from '../faults/planted.ts'
 
 /** Far more than any of them takes. */
 const STORIES_MAX = 5_000
-/** Prints what the first story that goes wrong complains of; it is not shrunk: that takes longest. */
+/** Prints what the first story that goes wrong complains of, unshrunk: that takes longest. */
 const TELL = `
   process.on('unhandledRejection', () => {})
   const { tell } = await import('./test/simulation/tell.ts')
