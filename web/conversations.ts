@@ -13,6 +13,7 @@ const FOLLOWED_MAX = 100
 /** Inbox entries looked at for what is unread. */
 const INBOX_ENTRIES = 1_000
 const ROOMS_REFRESH_MS = 60_000
+const ROOMS_FOUND = 20
 
 export interface RoomItem {
   place: { room: string }
@@ -80,6 +81,17 @@ export class Conversations extends Signal {
       // The line about the connection tells; the next round asks again.
     }
     this.#followVisited()
+    this.emit()
+  }
+
+  /** Rooms whose name begins so: one may have been opened a moment ago. */
+  async findRooms(prefix: string): Promise<void> {
+    try {
+      const found = await this.#client.listRooms({ prefix, limit: ROOMS_FOUND })
+      for (const room of found) this.#noteRoom(room)
+    } catch {
+      // Unreachable: those known already are all there is.
+    }
     this.emit()
   }
 

@@ -5,8 +5,8 @@ import type { Signed } from './app.tsx'
 import type { PersonItem, RoomItem } from './conversations.ts'
 import { AccountMenu } from './menu.tsx'
 import { NewRoom } from './new-room.tsx'
-import { usePeople } from './people.ts'
 import { hrefOf, keyOf, type Route } from './places.ts'
+import { useSearch } from './search.ts'
 import { useChanges } from './signal.ts'
 
 /** Rooms listed; to see others, one searches. */
@@ -56,7 +56,7 @@ interface ListsProps {
 function Lists({ app, route, search, onNewRoom }: ListsProps) {
   const { conversations } = app
   useChanges(conversations)
-  const found = usePeople(app, search)
+  const found = useSearch(app, search)
   const wanted = search.trim().toLowerCase()
   const rooms = conversations.rooms.filter(({ name }) => name.toLowerCase().includes(wanted))
   const people = wanted === '' ? conversations.people : found

@@ -3,15 +3,15 @@ import { useState } from 'preact/hooks'
 import type { Signed } from './app.tsx'
 import type { PersonItem, RoomItem } from './conversations.ts'
 import { Dialog } from './dialog.tsx'
-import { usePeople } from './people.ts'
 import { go, hrefOf, keyOf } from './places.ts'
+import { useSearch } from './search.ts'
 
 const SHOWN = 12
 
 export function Switcher({ app, onClose }: { app: Signed; onClose: () => void }) {
   const [text, setText] = useState('')
   const [at, setAt] = useState(0)
-  const found = usePeople(app, text)
+  const found = useSearch(app, text)
   const { rooms, people } = app.conversations
   const items = matching(text, rooms, text.trim() === '' ? people : found)
 

@@ -1,4 +1,4 @@
-/** Finding people by the beginning of their name, while one types. */
+/** Finding people, and new rooms, by the beginning of their name, while one types. */
 import { useEffect, useState } from 'preact/hooks'
 import type { Signed } from './app.tsx'
 import type { PersonItem } from './conversations.ts'
@@ -7,9 +7,17 @@ const PEOPLE_FOUND = 20
 /** Waits for the next letter before it asks. */
 const PAUSE_MS = 150
 
-/** Those known already at once, those the server knows a moment later. */
-export function usePeople(app: Signed, search: string): PersonItem[] {
+/**
+ * People: those known already at once, those the server knows a moment later. Rooms that are found
+ * join the others.
+ */
+export function useSearch(app: Signed, search: string): PersonItem[] {
   const prefix = search.trim().toLowerCase()
+  useEffect(() => {
+    if (prefix === '') return
+    const timer = setTimeout(() => void app.conversations.findRooms(prefix), PAUSE_MS)
+    return () => clearTimeout(timer)
+  }, [prefix])
   const [found, setFound] = useState<{ prefix: string; people: PersonItem[] }>()
   useEffect(() => {
     if (!/^[a-z0-9._-]{1,32}$/.test(prefix)) return setFound(undefined)
