@@ -48,7 +48,8 @@ test('the plot holds each curve from 0', () => {
 test('a short one ends with everybody gone, and nothing wrong', async () => {
   const told: number[] = []
   const { faults, rounds, tally, acknowledged, samples } = await soak({
-    ...{ seconds: 6, roundSeconds: 2 },
+    // Whoever is gone without a word is noticed by the heartbeat.
+    ...{ seconds: 5, roundSeconds: 2, settings: { heartbeatMs: 2_000 } },
     tell: ({ atS }) => told.push(atS),
   })
   // What a minute's caches need says nothing of a leak.
