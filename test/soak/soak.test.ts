@@ -54,8 +54,8 @@ test('a short one ends with everybody gone, and nothing wrong', async () => {
   })
   // What a minute's caches need says nothing of a leak.
   expect(faults.filter((fault) => !fault.startsWith('memory has grown'))).toEqual([])
-  expect(rounds).toBeGreaterThanOrEqual(2)
-  expect(acknowledged).toBeGreaterThan(200)
+  expect(rounds).toBeGreaterThanOrEqual(1)
+  expect(acknowledged).toBeGreaterThan(50)
   for (const count of Object.values({ ...tally, deaf: 1 })) expect(count).toBeGreaterThan(0)
   expect(samples.length).toBe(told.length)
 })
