@@ -12,7 +12,8 @@ let ada: Person
 let document: Document
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ heartbeatMs: 200 })
+  // A server that is held up for two of them has no heads to tell.
+  server = await ServerProcess.start({ heartbeatMs: 1_000 })
   ada = await signUp(server.url)
   document = await Document.fetch(`${server.url}/asyncapi.json`)
 })
