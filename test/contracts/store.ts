@@ -21,9 +21,17 @@ export function storeContract(backend: string, makeHome: MakeStoreHome): void {
   })
 }
 
-/** For one that keeps, or reads, nothing but events in another way than one that is tried whole. */
+/** For one that keeps nothing but events in another way than one that is tried whole. */
 export function eventsContract(backend: string, makeHome: MakeStoreHome): void {
   describe(`${backend} keeps the contract of a store, as to events`, () => testEventsOf(makeHome))
+}
+
+/** For one that only reads events in another way. */
+export function readingContract(backend: string, makeHome: MakeStoreHome): void {
+  describe(`${backend} keeps the contract of a store, as to what is read`, () => {
+    testEvents(makeHome)
+    testModel(makeHome)
+  })
 }
 
 function testEventsOf(makeHome: MakeStoreHome): void {

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:tes
 import { openPostgres } from '../../src/store/postgres.ts'
 import { KNOWN_HEADS_MAX } from '../../src/store/postgres-replica.ts'
 import type { Range, ReplicaOutcome, Store } from '../../src/store/store.ts'
-import { eventsContract, type StoreHome } from '../contracts/store.ts'
+import { readingContract, type StoreHome } from '../contracts/store.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
 import { ServerProcess, signUp, until } from '../harness.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
@@ -67,7 +67,7 @@ describe.skipIf(server === undefined)('with a replica that follows at its own pa
     }
   }
 
-  eventsContract('PostgreSQL', makeHome)
+  readingContract('PostgreSQL', makeHome)
 })
 
 describe.skipIf(server === undefined)('a page of history', () => {
