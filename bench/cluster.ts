@@ -3,6 +3,7 @@
  * settings, on the servers' core, for they are part of what a cluster costs.
  */
 import { spawnSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
 import { findNatsServer, NatsServer } from '../test/services/nats.ts'
 import { findPostgres, PostgresServer } from '../test/services/postgres.ts'
 import { FreshDatabase } from './fresh-database.ts'
@@ -25,7 +26,7 @@ export class Backend {
     if (programs === undefined || program === undefined)
       throw new Error('A cluster needs PostgreSQL and nats-server; see above.')
     const backend = new Backend(
-      await PostgresServer.start(programs),
+      await PostgresServer.start(programs, tmpdir()),
       await NatsServer.start(program),
     )
     // What they start from now on is there, too.

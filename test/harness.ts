@@ -35,8 +35,8 @@ export async function until<T>(
   }
 }
 
-export function scratchFolder(): { path: string; remove: () => void } {
-  const path = mkdtempSync(join(tmpdir(), 'parley-test-'))
+export function scratchFolder(within = tmpdir()): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(within, 'parley-test-'))
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 

@@ -2,8 +2,9 @@
  * A PostgreSQL of a test file's own: its settings are the defaults, its data in a scratch folder.
  * It can be stopped in every way that databases stop.
  */
-import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { chownSync, existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Subprocess, spawn, spawnSync } from 'bun'
 import postgres from 'postgres'
@@ -12,6 +13,8 @@ import { findOrInstall } from './install.ts'
 
 const PACKAGED = '/usr/lib/postgresql'
 const START_MS_MAX = 20_000
+const MEMORY = '/dev/shm'
+const MEMORY_BYTES_MIN = 2 ** 31
 
 /** The folder of the newest installed version's programs; undefined where there is none. */
 export async function findPostgres(): Promise<string | undefined> {
@@ -38,9 +41,9 @@ export class PostgresServer {
   /** For a test's own questions, as a superuser. */
   readonly sql: postgres.Sql
 
-  /** Makes its data and starts it. */
-  static async start(programs: string): Promise<PostgresServer> {
-    const server = new PostgresServer(programs, scratchFolder(), await freePort())
+  /** Makes its data in a new folder `within` that one, and starts it. */
+  static async start(programs: string, within = quickFolder()): Promise<PostgresServer> {
+    const server = new PostgresServer(programs, scratchFolder(within), await freePort())
     server.#init()
     await server.restart()
     return server
@@ -48,7 +51,11 @@ export class PostgresServer {
 
   /** A streaming standby of this one, with its data so far. Remove it first. */
   async startStandby(): Promise<PostgresServer> {
-    const standby = new PostgresServer(this.#programs, scratchFolder(), await freePort())
+    const standby = new PostgresServer(
+      this.#programs,
+      scratchFolder(quickFolder()),
+      await freePort(),
+    )
     this.own(standby.#folder.path)
     const from = ['-h', '127.0.0.1', '-p', String(this.port), '-U', 'parley', '--checkpoint=fast']
     const copy = join(this.#programs, 'pg_basebackup')
@@ -203,6 +210,16 @@ export class PostgresServer {
     if (!existsSync(path)) return []
     return [first, ...readFileSync(path, 'utf8').trim().split(' ').filter(Boolean).map(Number)]
   }
+}
+
+/**
+ * In memory, if there is enough of it: to make a database is to sync hundreds of files, and what
+ * ends here are processes, never the machine.
+ */
+function quickFolder(): string {
+  if (!existsSync(MEMORY)) return tmpdir()
+  const { bavail, bsize } = statfsSync(MEMORY)
+  return bavail * bsize > MEMORY_BYTES_MIN ? MEMORY : tmpdir()
 }
 
 function signalTo(pid: number, signal: NodeJS.Signals): void {
