@@ -15,15 +15,13 @@ const SAMPLE_MS_MIN = 250
 const LEFT_MS_MAX = 60_000
 /** Told one by one. */
 const FAULTS_MAX = 20
-/**
- * When everybody has left, beside what was open before they came: while the disk was slow, three
- * more threads may have been started to read, each with four files. They stay.
- */
-const FILES_LEFT_MAX = 16
+/** When everybody has left, beside what was open before they came. */
+const FILES_LEFT_MAX = 4
 
 /**
- * Caches so small that they are full within minutes: what grows after that is a leak. The rest is
- * as it is by default, but that nobody is limited.
+ * Caches so small that they are full within minutes: what grows after that is a leak. One thread
+ * reads the database, because others, started whenever the disk stalls, bring files and a cache of
+ * 32 MiB each, and stay. The rest is as it is by default, but that nobody is limited.
  */
 const SETTINGS = {
   sessionsCachedMax: 500,
@@ -31,6 +29,7 @@ const SETTINGS = {
   idleTimelinesMax: 50,
   tailBytesMax: 2 ** 20,
   tailsBytesMax: 4 * 2 ** 20,
+  storeReadersMax: 1,
   slowReaderMs: 10_000,
   connectionsPerUserMax: 500,
 }
