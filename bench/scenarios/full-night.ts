@@ -14,10 +14,11 @@ import { IDLE_MARKS, type IdleJob, type IdleResult, turnAfter } from '../generat
 import { generate } from '../generator-process.ts'
 import { readMemory } from '../memory.ts'
 import { seedPeopleInPostgres } from '../people.ts'
-import type { Goal, Measured } from '../record.ts'
+import type { Measured } from '../record.ts'
 import { slope } from '../stats.ts'
 import { readListenOverflows, readRssBytes, startUsage, type Used } from '../usage.ts'
-import { amount, atLeast, atMost, type BenchContext, type Scenario } from './scenario.ts'
+import { nightGoals } from './night.ts'
+import { amount, type BenchContext, type Scenario } from './scenario.ts'
 
 const ROOMS = 1_000
 const ROOMS_EACH = 10
@@ -193,7 +194,11 @@ function measured(size: NightSize, night: Night): Measured {
     disturbed: rest.disturbed,
     rssMiB: night.rssBytes / 2 ** 20,
     listenOverflows: night.listenOverflows,
-    goals: goalsOf({ bytesPerConnection, serverCores, perSecond, lastMs: worst.max }, lost),
+    goals: nightGoals(
+      GOALS,
+      { bytesPerConnection, serverCores, perSecond, lastMs: worst.max },
+      lost,
+    ),
     notes: [
       `Memory is private and dirty, of all nodes together, the slope over ${size.groups} groups.`,
       `CPU is that of the nodes, PostgreSQL and NATS together; ${amount(pings)} heartbeats.`,
@@ -205,18 +210,4 @@ function measured(size: NightSize, night: Night): Measured {
       ...(pings < due * PINGS_SHARE_MIN ? [`only ${pings} heartbeats came; ${due} were due`] : []),
     ],
   }
-}
-
-function goalsOf(
-  got: { bytesPerConnection: number; serverCores: number; perSecond: number; lastMs: number },
-  lost: number,
-): Goal[] {
-  const { connectionKb, cores, rampPerS, lastMs } = GOALS
-  const wokenMs = lost > 0 ? Number.POSITIVE_INFINITY : got.lastMs
-  return [
-    atMost('user memory of a connection', connectionKb, got.bytesPerConnection / 1_000, 'KB'),
-    atMost('CPU while idle', cores, got.serverCores, 'core'),
-    atLeast('connections a second, with their subscriptions', rampPerS, got.perSecond, ''),
-    atMost('time until the last one has the message', lastMs, wokenMs, 'ms'),
-  ]
 }

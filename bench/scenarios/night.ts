@@ -146,17 +146,18 @@ function measured(size: Size, run: Night): Measured {
     bytesPerConnection,
     listenOverflows: run.listenOverflows,
     runs: run.wakesMs.map(({ max }) => max),
-    goals: goalsOf({ bytesPerConnection, serverCores, perSecond, lastMs }, run.lost),
+    goals: nightGoals(GOALS, { bytesPerConnection, serverCores, perSecond, lastMs }, run.lost),
     notes: notesOf(size, run),
     faults: faultsOf(size, run),
   }
 }
 
-function goalsOf(
+/** What is asked of a night, on one node or on several. */
+export function nightGoals(
+  { connectionKb, cores, rampPerS, lastMs }: typeof GOALS,
   got: { bytesPerConnection: number; serverCores: number; perSecond: number; lastMs: number },
   lost: number,
 ): Goal[] {
-  const { connectionKb, cores, rampPerS, lastMs } = GOALS
   const wokenMs = lost > 0 ? Number.POSITIVE_INFINITY : got.lastMs
   return [
     atMost('user memory of a connection', connectionKb, got.bytesPerConnection / 1_000, 'KB'),

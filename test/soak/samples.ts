@@ -1,5 +1,5 @@
 /** What a server uses, looked at now and then, and what a series of looks says. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readMemory } from '../../bench/memory.ts'
 import { slope } from '../../bench/stats.ts'
 
@@ -53,6 +53,15 @@ export async function takeSample(url: string, pid: number, atS: number): Promise
 
 export function countOpenFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
+}
+
+/** Connections to a port of this machine that somebody holds open, as a client that is idle may. */
+export function countClients(url: string): number {
+  const port = Number(new URL(url).port).toString(16).toUpperCase().padStart(4, '0')
+  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  return rows.filter(
+    (row) => / [\dA-F]{8}:[\dA-F]{4} [\dA-F]{8}:([\dA-F]{4}) 01 /.exec(row)?.[1] === port,
+  ).length
 }
 
 export interface Trend {

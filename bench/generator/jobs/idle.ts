@@ -74,6 +74,8 @@ const EVERYBODY = 0
 const LOOK_MS = 300
 const BETWEEN_WAKES_MS = 1_000
 const TURN_CHECK_MS = 5
+/** Longer than the slowest generator may take for its part of a step. */
+const TURN_MS_MAX = 300_000
 
 export function idle(job: IdleJob, context: JobContext): Promise<IdleResult> {
   return new Night(job, context).run()
@@ -186,7 +188,11 @@ class Night implements Audience {
       return performance.now()
     }
     const turn = join(together.folder, turnAfter(mark))
-    while (!existsSync(turn)) await loop.sleep(TURN_CHECK_MS)
+    const endMs = performance.now() + TURN_MS_MAX
+    while (!existsSync(turn)) {
+      if (performance.now() > endMs) throw new Error(`no turn came after ${mark}`)
+      await loop.sleep(TURN_CHECK_MS)
+    }
     return Number(readFileSync(turn, 'utf8')) - performance.timeOrigin
   }
 
