@@ -38,7 +38,7 @@ export class RawConnection {
 
   static async open(url: string): Promise<RawConnection> {
     const { hostname, port } = new URL(url)
-    const socket = connect(Number(port), hostname)
+    const socket = connect(Number(port), hostname.replace(/^\[|\]$/g, ''))
     socket.setNoDelay(true)
     const opened = deferred<void>()
     socket.once('connect', () => opened.resolve())

@@ -6,6 +6,7 @@
 import type { Server, ServerWebSocket } from 'bun'
 import type { Config } from '../config.ts'
 import { problem } from '../errors.ts'
+import { Framing } from './framing.ts'
 import { type HttpHandler, splitUrl } from './http.ts'
 import { lengthenListenQueues } from './listen-backlog.ts'
 import { Outbox } from './outbox.ts'
@@ -17,6 +18,7 @@ import {
   type SocketOptions,
   type SocketStart,
 } from './socket.ts'
+import type { Address } from './socket-files.ts'
 
 /**
  * Time that a request may take to arrive and to be answered, unless it is told to be patient; Bun
@@ -28,12 +30,18 @@ const BODY_LIMITS = 4
 /** Above our own limit for slow readers, which closes with a code; this one cuts. */
 const BACKPRESSURE_LIMITS = 4
 
-/** What is left of a handshake once its socket is open: one for all of them. */
-const SETTLED: SocketStart = {}
+/** What the handshake has settled, until the socket is open. */
+interface Handshake {
+  start: SocketStart
+  peer: Address | null
+}
 
 interface SocketData {
-  start: SocketStart
-  connection?: SocketConnection
+  /** Of ten thousand idle sockets nothing is kept. */
+  handshake: Handshake | undefined
+  connection: SocketConnection | undefined
+  /** For `Framing`. */
+  file: number | undefined
 }
 
 export interface Listener {
@@ -60,6 +68,7 @@ export interface ListenOptions {
 export function listen(options: ListenOptions): Listener {
   const { config, responder } = options
   const sockets: SocketOptions = { ...options.sockets, outbox: new Outbox() }
+  const framing = new Framing<SocketConnection>(config)
   const server = bound(config, () =>
     Bun.serve<SocketData>({
       hostname: config.host,
@@ -80,7 +89,7 @@ export function listen(options: ListenOptions): Listener {
         sendPings: false,
         backpressureLimit: config.slowReaderBytesMax * BACKPRESSURE_LIMITS,
         closeOnBackpressureLimit: true,
-        open: (socket) => opened(socket, sockets),
+        open: (socket) => opened(socket, sockets, framing),
         // Synchronous: async handlers run side by side (trap 3).
         message: ({ data }, message) =>
           data.connection!.received(typeof message === 'string' ? message : undefined),
@@ -88,7 +97,10 @@ export function listen(options: ListenOptions): Listener {
         ping: ({ data }) => data.connection!.controlled(),
         pong: ({ data }) => data.connection!.controlled(),
         drain: ({ data }) => data.connection!.writable(),
-        close: ({ data }) => data.connection!.closed(),
+        close: ({ data }) => {
+          if (data.file !== undefined) framing.remove(data.file)
+          data.connection!.closed()
+        },
       },
     }),
   )
@@ -97,7 +109,10 @@ export function listen(options: ListenOptions): Listener {
     url: server.url.origin,
     close: () => void server.stop(),
     // Everything was told to close before: stop alone would wait for open sockets (trap 4).
-    stop: async () => void server.stop(true),
+    stop: async () => {
+      framing.stop()
+      void server.stop(true)
+    },
     pending: () => server.pendingRequests,
   }
 }
@@ -171,16 +186,21 @@ class BunPeer implements Peer {
   upgrade(start: SocketStart): boolean {
     // Left alone, Bun agrees to whatever protocol is offered first.
     const headers = start.deflated ? { 'Sec-WebSocket-Protocol': DEFLATE_PROTOCOL } : {}
-    return this.#server.upgrade(this.#request, { data: { start }, headers })
+    const peer = this.#server.requestIP(this.#request)
+    const data = { handshake: { start, peer }, connection: undefined, file: undefined }
+    return this.#server.upgrade(this.#request, { data, headers })
   }
 }
 
-function opened(socket: ServerWebSocket<SocketData>, options: SocketOptions): void {
-  const { start } = socket.data
+function opened(
+  socket: ServerWebSocket<SocketData>,
+  options: SocketOptions,
+  framing: Framing<SocketConnection>,
+): void {
+  const { start, peer } = socket.data.handshake!
   const connection = new SocketConnection(options, socket, start)
-  // What the handshake settled is not needed any more: ten thousand idle sockets keep nothing of
-  // it.
-  socket.data.start = SETTLED
+  socket.data.handshake = undefined
   socket.data.connection = connection
+  if (peer !== null) socket.data.file = framing.add(connection, peer)
   connection.opened(start)
 }

@@ -13,6 +13,7 @@ import { getViewer } from './auth.ts'
 import { CLOSE } from './close-codes.ts'
 import type { Connection, EndCause } from './connections.ts'
 import { type Frame, type FrameHandler, FrameQueue, type Post } from './frames.ts'
+import { CONTROL_FRAME_BYTES, type Framed, frameBytesOf } from './framing.ts'
 import type { Api } from './operation.ts'
 import type { SocketOperations } from './operations.ts'
 import type { Outbox } from './outbox.ts'
@@ -46,8 +47,9 @@ export const DEFLATE_PROTOCOL = 'parley.deflate'
 const UNASKED = 0
 
 /** One object for each connection, small while it is idle: what is not needed then is not there. */
-export class SocketConnection extends SocketOutput implements Connection, FrameHandler {
+export class SocketConnection extends SocketOutput implements Connection, FrameHandler, Framed {
   viewer: Viewer | undefined
+  framedBytes = 0
   readonly #options: SocketOptions
   readonly #openedAt: number
   /** Of the frames it may send; see `Budget`. */
@@ -120,17 +122,22 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
     if (this.#endedAt !== undefined) return
     this.#answered = true
     if (text === undefined) return this.end('bad_frame')
-    if (!this.#spendFrame()) return
+    if (!this.#spendFrame(frameBytesOf(text))) return
     this.#queue ??= new FrameQueue(this, this.#options.config.socketQueueMax)
     if (!this.#queue.push(text)) this.end('too_busy')
   }
 
   /** False if it has sent too many frames, and is ended. */
-  #spendFrame(): boolean {
+  #spendFrame(bytes: number): boolean {
+    this.framedBytes += bytes
     const fullAt = this.#options.limits.frames.take(this.#budgetFullAt)
     if (fullAt === undefined) this.end('too_busy')
     else this.#budgetFullAt = fullAt
     return fullAt !== undefined
+  }
+
+  overframed(): void {
+    this.end('too_busy')
   }
 
   idle(): void {
@@ -143,7 +150,7 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
 
   /** A ping or a pong: a sign of life, and a frame like any other. */
   controlled(): void {
-    if (this.#endedAt === undefined && this.#spendFrame()) this.#answered = true
+    if (this.#endedAt === undefined && this.#spendFrame(CONTROL_FRAME_BYTES)) this.#answered = true
   }
 
   operate(frame: Frame): void | Promise<void> {
