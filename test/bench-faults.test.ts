@@ -11,7 +11,7 @@ import { type Plant, PlantedServer } from './bench-server.ts'
 const READERS = 8
 const POSTS_PER_S = 100
 const ROOMS = ['r0000000000000001', 'r0000000000000002']
-const DIALECT = new URL('../bench/generator/parley.ts', import.meta.url).pathname
+const dialect = (name: string) => new URL(`../bench/generator/${name}.ts`, import.meta.url).pathname
 
 /** Everyone in both rooms, and a second of posts. */
 async function talkWith(plant: Plant): Promise<TalkResult> {
@@ -19,7 +19,7 @@ async function talkWith(plant: Plant): Promise<TalkResult> {
   const job: TalkJob = {
     kind: 'talk',
     port: server.port,
-    dialect: DIALECT,
+    dialect: dialect(plant.deflates ? 'parley-deflated' : 'parley'),
     setup: { rooms: ROOMS, textBytes: 32, tokens: [], options: {} },
     crowd: [{ connections: READERS, from: 0, rooms: 2, roomsEach: 2 }],
     gapless: true,
@@ -95,6 +95,20 @@ describe.skipIf(process.platform !== 'linux')('the generator', () => {
     const { faults, faultCount } = await talkWith(plant)
     expect(faults[0]).toMatch(fault)
     expect(faultCount).toBeGreaterThan(0)
+  })
+
+  test.concurrent('deflated frames are checked like any other', async () => {
+    const [right, changed] = await Promise.all([
+      talkWith({ deflates: true }),
+      talkWith({
+        deflates: true,
+        ...onlyTo(5, (event) => [{ ...event, text: `${event.text.slice(0, -1)}X` }]),
+      }),
+    ])
+    expect(right.faults).toEqual([])
+    expect(right.phases[0]!.groups[0]!.deliveries).toBe(POSTS_PER_S * READERS)
+    expect(right.phases[0]!.receivedBytes).toBeGreaterThan(0)
+    expect(changed.faults[0]).toMatch(/does not say what was posted/)
   })
 
   test.concurrent('a post that is never acknowledged, or twice, is counted', async () => {

@@ -3,11 +3,11 @@
  * generator must notice. Its bytes leave in pieces cut anywhere, as a network may cut them.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import { encodeFrame } from '../bench/generator/websocket.ts'
+import { deflateRawSync } from 'node:zlib'
+import { encodeFrame, OPCODE } from '../bench/generator/websocket.ts'
 
 const HEAD_END = '\r\n\r\n'
 const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-const TEXT = 1
 const MASK_BYTES = 4
 /** The post, in order of arrival, that goes wrong; those before it show that all was well. */
 const PLANTED_AT = 20
@@ -45,6 +45,8 @@ export interface Plant {
   busy?(subscription: number): boolean
   /** Whether a cursor is honoured. */
   recovered?: boolean
+  /** Whether frames of events are deflated, whoever asks. */
+  deflates?: boolean
 }
 
 interface Room {
@@ -84,8 +86,12 @@ export class PlantedServer {
     let bytes = Buffer.alloc(0)
     let isUpgraded = false
     const outbox = new Outbox(socket)
-    const send = (frame: object) =>
-      outbox.write(serverFrame(TEXT, Buffer.from(JSON.stringify(frame))))
+    const send = (frame: object) => {
+      const text = Buffer.from(JSON.stringify(frame))
+      const isDeflated = this.#plant.deflates === true && 'events' in frame
+      if (isDeflated) outbox.write(serverFrame(OPCODE.binary, deflateRawSync(text)))
+      else outbox.write(serverFrame(OPCODE.text, text))
+    }
     // The generator ends with a reset.
     socket.on('error', () => {})
     socket.on('data', (chunk: Buffer) => {

@@ -33,7 +33,7 @@ interface Joining {
 
 export const createDialect: CreateDialect = (setup) => new ParleyDialect(setup)
 
-class ParleyDialect implements Dialect {
+export class ParleyDialect implements Dialect {
   readonly #setup: DialectSetup
   readonly #frames: KnownFrames
   readonly #posts: (PostFrame | undefined)[] = []

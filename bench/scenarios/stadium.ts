@@ -1,13 +1,14 @@
 /**
  * *stadium*: everyone is in one room, and all of them talk. Then each posts once within the same
- * second. A small room beside it must not notice.
+ * second. A small room beside it must not notice. Once more, with readers who all ask for deflated
+ * frames.
  */
 import type { PeerCrowd } from '../peers/measure.ts'
 import type { Goal, Measured } from '../record.ts'
 import { measurePeersUnder } from './peers.ts'
 import { ratioGoals } from './ratio.ts'
 import { amount, atLeast, atMost, type BenchContext, noneOf, type Scenario } from './scenario.ts'
-import { combineRuns, measureBareLoop, measureParley } from './subjects.ts'
+import { combineRuns, measureBareLoop, measureDeflated, measureParley } from './subjects.ts'
 import type { Talk, TalkPhase } from './talk.ts'
 
 const READERS = 10_000
@@ -41,14 +42,21 @@ export const stadium: Scenario = {
       const ticks = steady.phases.map(() => TICK_MS)
       bare.push((await measureBareLoop(steady, ROOMS, ticks, context)).flat())
     }
+    const deflated = (await measureDeflated(deflatedTalk(context), ROOMS, context)).flat()
     const peers = await measurePeersUnder(peerCrowd(context), context)
-    return [...withGoals(combineRuns(own), combineRuns(bare)), ...peers]
+    return [...withGoals(combineRuns(own), combineRuns(bare)), ...deflated, ...peers]
   },
 }
 
 function peerCrowd({ quick }: BenchContext): PeerCrowd {
   const connections = quick ? PEER_READERS_QUICK : READERS
   return { scenario: 'stadium', connections, rooms: 1, roomsEach: 1, textBytes: TEXT_BYTES }
+}
+
+/** The heaviest step alone: for the bytes that it saves, and the CPU that it takes. */
+function deflatedTalk(context: BenchContext): Talk {
+  const seconds = context.quick ? SECONDS.quick : SECONDS.full
+  return { ...talkOf(context, false), phases: [step(POSTS_PER_S.full.at(-1)!, seconds)] }
 }
 
 /** The lighter steps are for the curve only: once is enough. */

@@ -10,9 +10,29 @@ import { measureTalk, type Subject, type Talk, type TalkEvents } from './talk.ts
 /** Signed up; the connections share their sessions, for signing ten thousand in is another load. */
 const USERS = 8
 const DIALECT = new URL('../generator/parley.ts', import.meta.url).pathname
+const DEFLATED = new URL('../generator/parley-deflated.ts', import.meta.url).pathname
 
 /** Runs Parley, fresh, under a talk. */
-export async function measureParley(
+export function measureParley(
+  talk: Talk,
+  rooms: number,
+  context: BenchContext,
+  events?: TalkEvents,
+): Promise<Measured[][]> {
+  return measure({}, talk, rooms, context, events)
+}
+
+/** The same, with readers who all ask for deflated frames. */
+export function measureDeflated(
+  talk: Talk,
+  rooms: number,
+  context: BenchContext,
+): Promise<Measured[][]> {
+  return measure({ name: 'parley, deflated', dialect: DEFLATED }, talk, rooms, context)
+}
+
+async function measure(
+  differs: Partial<Subject>,
   talk: Talk,
   rooms: number,
   context: BenchContext,
@@ -27,7 +47,7 @@ export async function measureParley(
   return stopping(server, async () => {
     const tokens = await signUpUsers(server.url, USERS)
     const subject = parley(server, await createRooms(server.url, tokens[0]!, rooms), tokens)
-    return measureTalk(talk, subject, context, events)
+    return measureTalk(talk, { ...subject, ...differs }, context, events)
   })
 }
 
