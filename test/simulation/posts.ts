@@ -7,8 +7,10 @@ export interface Draft {
   text: string
   target: { room: Id } | { user: Id }
   timeline: TimelineId
-  /** Its key was used for something else: it must be refused. */
-  isReuse: boolean
+  /** Whose key this uses for something else: it must be refused, as long as that one is there. */
+  reuses: Draft | undefined
+  /** Something else was sent with its key, which takes it if a restored backup knows it no more. */
+  wasReused: boolean
   ackedAs?: { seq: Seq; era: number }
 }
 
@@ -40,7 +42,8 @@ export class Posts {
   write(target: Draft['target'], timeline: TimelineId, chars: number): void {
     this.#lastKey += 1
     const text = `${this.#who} ${this.#lastKey} ${'.'.repeat(chars)}`
-    this.waiting.push({ key: `k${this.#lastKey}`, text, target, timeline, isReuse: false })
+    const key = `k${this.#lastKey}`
+    this.waiting.push({ key, text, target, timeline, reuses: undefined, wasReused: false })
   }
 
   /** Sends again what was acknowledged, or something else with its key. */
@@ -50,7 +53,8 @@ export class Posts {
     if (!isReuse) this.waiting.push(draft)
     else {
       this.#lastKey += 1
-      this.waiting.push({ ...draft, text: `${this.#who} reuses ${this.#lastKey}`, isReuse })
+      draft.wasReused = true
+      this.waiting.push({ ...draft, text: `${this.#who} reuses ${this.#lastKey}`, reuses: draft })
     }
   }
 
@@ -79,7 +83,9 @@ export class Posts {
     const code = error?.code ?? 'no answer'
     if (code === 'key_reused') {
       attempt.outcome = 'failed'
-      if (!draft.isReuse) this.#complain('key', `${draft.text} is told that its key was used`)
+      const isLost = draft.wasReused && !this.#isThere(draft)
+      if (draft.reuses === undefined && !isLost)
+        this.#complain('key', `${draft.text} is told that its key was used`)
       return false
     }
     if (REFUSED.has(code)) attempt.outcome = 'failed'
@@ -90,7 +96,10 @@ export class Posts {
   #acked(id: number, draft: Draft, attempt: Posting, ok: { seq: Seq; replayed?: boolean }): void {
     const { seq, replayed } = ok
     Object.assign(attempt, { outcome: 'ok', seq })
-    if (draft.isReuse) return
+    if (draft.reuses !== undefined) {
+      if (this.#isThere(draft.reuses)) this.#complain('key', `${draft.text} is acknowledged`)
+      return
+    }
     const { era } = this.#history
     const before = draft.ackedAs
     if (before?.era === era && (before.seq !== seq || !replayed))
@@ -102,6 +111,11 @@ export class Posts {
     if (last !== undefined && id > last.id !== seq > last.seq)
       this.#complain('reordered', `${draft.text} stands at ${seq}, sent after ${last.seq}`)
     this.#order.set(draft.timeline, { id, seq })
+  }
+
+  /** Acknowledged, and since then no backup was restored. */
+  #isThere({ ackedAs }: Draft): boolean {
+    return ackedAs?.era === this.#history.era
   }
 
   #complain(kind: string, what: string): void {
