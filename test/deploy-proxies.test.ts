@@ -4,7 +4,6 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type Subprocess, spawn } from 'bun'
 import { settings } from '../src/config.ts'
@@ -13,6 +12,7 @@ import { type Person, ServerProcess, scratchFolder, signUp, until, within } from
 import { Socket, Stream } from './live.ts'
 import { rawRequest } from './raw.ts'
 import { findOrInstall } from './services/install.ts'
+import { freePort } from './services/ports.ts'
 
 /** In the files; here a second, so that a connection outlives it only by its heartbeats. */
 const PATIENCE = /\b75s\b/g
@@ -111,15 +111,6 @@ class Front {
     for (const node of this.nodes) await node.close()
     this.#folder.remove()
   }
-}
-
-/** One that nobody listens on at this moment: these programs cannot choose one themselves. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 test.each(kinds)('$name waits for longer than three heartbeats', ({ file }) => {
