@@ -19,9 +19,9 @@ const PATIENCE = /\b75s\b/g
 const PATIENCE_MS = 75_000
 /** Where it is tried: a connection outlives it only by its heartbeats. */
 const SHORT_PATIENCE = '2s'
-const HEARTBEAT_MS = 500
+const HEARTBEAT_MS = 1_000
 /** They take longer than that. */
-const HEARTBEATS = 7
+const HEARTBEATS = 5
 /** A machine that stands still in the midst of it is cut off with good reason. */
 const QUIET_TRIES = 5
 const FAILURES_PER_ADDRESS = 3

