@@ -46,12 +46,8 @@ export class NatsServer {
 
   async restart(): Promise<void> {
     const where = [
-      '--addr',
-      '127.0.0.1',
-      '--port',
-      String(this.#port),
-      '--ports_file_dir',
-      this.#folder.path,
+      ...['--addr', '127.0.0.1', '--port', String(this.#port)],
+      ...['--ports_file_dir', this.#folder.path],
     ]
     this.#process = spawn({
       cmd: [...ENDS_WITH_THE_TEST, this.#program, ...where, ...this.#options],
