@@ -22,8 +22,14 @@ describe.skipIf(isMissing)('on two nodes', () => {
 
   afterAll(() => backend?.remove())
 
+  /** A machine that pauses is no fault of theirs: PostgreSQL is waited for. */
+  function startNodes(): Promise<Nodes> {
+    const env = { DATABASE_TIMEOUT_MS: '20000' }
+    return Nodes.start(backend, { count: 2, core: undefined, env })
+  }
+
   test('posts at both are numbered together, and counted', async () => {
-    const nodes = await Nodes.start(backend, { count: 2, core: undefined })
+    const nodes = await startNodes()
     const load = { rooms: 3, connections: 12, inFlightMax: 4 }
     const names = { scenario: 'cluster', load: 'posts' }
     const { faults, perSecond } = await postTo(nodes.servers, nodes.pids, load, names, context)
@@ -35,7 +41,7 @@ describe.skipIf(isMissing)('on two nodes', () => {
   })
 
   test('what is posted at one is delivered at the other', async () => {
-    const nodes = await Nodes.start(backend, { count: 2, core: undefined })
+    const nodes = await startNodes()
     const load = { rooms: 4, readersEach: 5, postsPerSecond: 40, warmUpS: 1, seconds: 2 }
     const [row] = await runAcross(nodes, load, context)
     expect(row).toMatchObject({ faults: [], lost: 0, offeredPerSecond: 40 * 6 })

@@ -127,9 +127,10 @@ export class PlantedServer {
     room.head += seqs
     const event: PlantedEvent = { seq, type: 'message', text: frame.text }
     room.events.push(event)
+    // Those who post read along: who has the last event has all acknowledgements, too.
+    for (const told of acknowledged?.(seq) ?? [seq]) send({ re: id, ok: { timeline, seq: told } })
     for (const [index, reader] of room.readers.entries())
       for (const one of events?.(event, index) ?? [event]) reader({ timeline, events: [one] })
-    for (const told of acknowledged?.(seq) ?? [seq]) send({ re: id, ok: { timeline, seq: told } })
   }
 
   #subscribe(

@@ -125,7 +125,7 @@ class Shell {
     const fits = info.startsWith('json')
       ? () => this.#printed().some((one) => isJsonLike(text, one))
       : () => showsLines(text.trimEnd().split('\n'), this.#printed())
-    await until(fits, `the output at line ${line}`, 5_000).catch((error: Error) => {
+    await until(fits, `the output at line ${line}`).catch((error: Error) => {
       throw new Error(`${error.message}, but:\n${this.#printed().join('\n')}`)
     })
   }

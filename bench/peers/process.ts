@@ -3,10 +3,11 @@
  * together; ended together.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Subprocess, spawn } from 'bun'
+import { freePort } from '../../test/services/ports.ts'
 import { pinned } from '../machine.ts'
 import { treesOf } from '../process-tree.ts'
 
@@ -145,17 +146,6 @@ function killAll(pids: readonly number[]): void {
       // It has ended by itself.
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 function accepts(port: number): Promise<boolean> {

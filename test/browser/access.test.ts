@@ -99,6 +99,9 @@ browserTest('by keyboard alone: sign in, switch, write, bring back what one wrot
     await page.getByRole('dialog').getByText(room).waitFor()
     await page.keyboard.press('Enter')
     await ada.isIn(room)
+    // Whoever types before the page is done with the last step types into nothing.
+    const isFocused = () => ada.composer.evaluate((one) => one === document.activeElement)
+    await until(isFocused, 'one can write at once')
     await page.keyboard.type(`hello, ${room}`)
     await page.keyboard.press('Enter')
     await ada.sees(`hello, ${room}`)

@@ -71,7 +71,7 @@ browserTest('who allows it is told on the desktop, and led there by a click', as
   await ada.say('psst <b>you</b>')
   await until(async () => (await toldTo(bob.page)).length === 1, 'bob is told')
   expect(await toldTo(bob.page)).toEqual([[ada.name, 'psst <b>you</b>']])
-  expect(await bob.page.title()).toBe('(1) Parley')
+  await until(async () => (await bob.page.title()) === '(1) Parley', 'the title says one, too')
   await bob.page.evaluate(() => {
     document.hasFocus = () => true
     ;(window as unknown as { told: Told[] }).told[0]!.click()

@@ -5,6 +5,12 @@ import { findPostgres, PostgresServer } from '../services/postgres.ts'
 
 export type Settings = Record<string, string | number>
 
+/**
+ * For PostgreSQL's answers: a node that is held up with a lock makes the others wait, and how long
+ * is the affair of the machine.
+ */
+const DATABASE_TIMEOUT_MS = 20_000
+
 /** Where the programs are, or undefined if one cannot be had: skip the tests that need them. */
 export async function findClusterPrograms() {
   const nats = await findNatsServer()
@@ -42,7 +48,10 @@ export class Cluster {
   }
 
   async startNode(settings: Settings = {}): Promise<ServerProcess> {
-    const shared = { databaseUrl: this.databaseUrl, natsUrl: this.nats.url }
+    const shared = {
+      ...{ databaseUrl: this.databaseUrl, natsUrl: this.nats.url },
+      databaseTimeoutMs: DATABASE_TIMEOUT_MS,
+    }
     const node = await ServerProcess.start({ ...shared, ...settings })
     this.nodes.push(node)
     return node

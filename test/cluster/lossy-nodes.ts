@@ -111,7 +111,7 @@ export class LossyCluster {
     const heads = await this.#store.heads(rooms)
     for (const [{ seen }, { timeline }] of readers) {
       const head = heads[rooms.indexOf(timeline)]!
-      await until(() => seen.at(-1)?.seq === head, 'it has all', 5 * HEAD_CHECK_MS)
+      await until(() => seen.at(-1)?.seq === head, 'it has all')
     }
     const log = new Map<string, { seq: number; text: string }[]>()
     for (const room of rooms) {

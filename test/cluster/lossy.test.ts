@@ -28,8 +28,8 @@ describe.skipIf(program === undefined)('a bus that loses, repeats and reorders',
     expect(faults).toEqual([])
     expect(failures).toEqual([])
     for (const { dropped, late } of counts) {
-      if (losses.dropped > 0) expect(dropped).toBeGreaterThan(50)
-      if (losses.late > 0) expect(late).toBeGreaterThan(50)
+      if (losses.dropped > 0) expect(dropped).toBeGreaterThan(20)
+      if (losses.late > 0) expect(late).toBeGreaterThan(20)
     }
   })
 })

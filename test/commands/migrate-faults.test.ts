@@ -1,4 +1,5 @@
 /** Migrations that are killed, cut off or out of room go on; a source that changes is no use. */
+import { Database } from 'bun:sqlite'
 import { afterAll, afterEach, describe, expect, test } from 'bun:test'
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +14,7 @@ import {
   dumpSqlite,
   emptyPostgres,
   filled,
+  open,
   scratch,
 } from './migrate-world.ts'
 import { type Ended, failsToServe, parley, Running } from './parley.ts'
@@ -119,10 +121,19 @@ describe.skipIf(postgres === undefined)('a migration', () => {
     const url = await postgres!.createDatabase()
     await expectMoved(`sqlite:${folder}`, url)
     await expectRefused(`sqlite:${folder}`, url, 'is not empty')
+    await (await open(back)).close()
+    const target = new Database(join(back, 'parley.db'))
+    target.run(`
+      CREATE TRIGGER gate BEFORE INSERT ON events WHEN NEW.timeline = 'rB' AND NEW.seq = 500 BEGIN
+        SELECT count(*) FROM (
+          WITH RECURSIVE endless(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM endless)
+          SELECT n FROM endless); END`)
     const running = new Running(args(url, `sqlite:${back}`))
     await running.says(/copying +[1-9]\d? %/)
     running.kill()
     await running.ended
+    target.run('DROP TRIGGER gate')
+    target.close()
     const there = dumpSqlite(back).events!.length
     expect(there).toBeGreaterThan(0)
     expect(there).toBeLessThan(EVENTS)

@@ -103,7 +103,8 @@ describe.skipIf(programs === undefined)('on PostgreSQL', () => {
     'that is told not to sync while people talk it fails as soon as a node comes back',
     async () => {
       const { child, printed } = await underWay([
-        ...['--database', home(), '--people', '4', '--seconds', '3', '--kills', '1'],
+        // Kills enough that one comes after the change, however late that is.
+        ...['--database', home(), '--people', '4', '--seconds', '20', '--kills', '12'],
       ])
       await alterSystem('fsync', 'off')
       expect(await within(child.exited, 'it ends', TRIAL_MS_MAX)).toBe(1)
@@ -114,9 +115,12 @@ describe.skipIf(programs === undefined)('on PostgreSQL', () => {
   )
 
   test('interrupted, it leaves neither a database nor a node behind', async () => {
-    const { child, printed, errors } = await underWay(['--database', home(), '--people', '4'])
+    const trial = ['--database', home(), '--people', '4', '--seconds', '60']
+    const { child, printed, errors } = await underWay(trial)
     const [name] = await scratchDatabases()
-    expect(await postgres!.sessionsOf(postgres!.urlOf(name!))).toBeGreaterThan(0)
+    const isUsed = async () => (await postgres!.sessionsOf(postgres!.urlOf(name!))) > 0
+    // A node may just have been killed.
+    await until(isUsed, 'a node is there')
     child.kill('SIGINT')
     expect(await within(child.exited, 'it ends')).toBe(1)
     expect(await printed).toBe('')
@@ -139,7 +143,9 @@ describe.skipIf(programs === undefined)('on PostgreSQL', () => {
       await cluster.start()
       const durability = await cluster.testify()
       expect(durability.isUnsafe).toBe(true)
-      expect(durability.words).toMatch(/^40 posts, one after the other: \d flushed before the /)
+      expect(durability.words).toMatch(
+        /^40 posts, one after the other: [12]?\d flushed before the /,
+      )
       expect(hasPassed({ faults: [], durability })).toBe(false)
     },
     TRIAL_MS_MAX,

@@ -10,7 +10,10 @@ import { RawConnection } from './raw-socket.ts'
 
 const MIB = 1 << 20
 
-/** Posts so many long messages, one after the other; how long each took to each reader, in ms. */
+/**
+ * Posts so many long messages, one after the other; how long each took to each reader, in ms and in
+ * the order in which they came.
+ */
 async function latencies(author: Person, place: string, readers: Socket[], count: number) {
   const text = 'x'.repeat(16_000)
   const postedAt = new Map<number, number>()
@@ -30,7 +33,7 @@ async function latencies(author: Person, place: string, readers: Socket[], count
     await Promise.all(readers.map(({ events }) => events.count(head)))
   }
   for (const { events } of readers) delete (events as { add?: unknown }).add
-  return tookMs.sort((a, b) => a - b)
+  return tookMs
 }
 
 const READERS = 30
@@ -40,7 +43,18 @@ const START = 100
 const POSTS = 1_000
 const HEAD = START + POSTS
 
-const p99 = (sorted: number[]) => sorted[Math.floor(sorted.length * 0.99)]!
+/**
+ * How slow the slowest twenty posts in a row were, by their median: a machine that stands still
+ * makes some of them late, and not ten.
+ */
+function slowestStretch(tookMs: readonly number[]): number {
+  const length = 20 * READERS
+  const medians = Array.from({ length: Math.floor(tookMs.length / length) }, (_, i) => {
+    const stretch = tookMs.slice(i * length, (i + 1) * length).sort((a, b) => a - b)
+    return stretch[length / 2]!
+  })
+  return Math.max(...medians)
+}
 
 test('some who never read cost the others no time and little memory, and resume whole', async () => {
   const slowReaderBytesMax = 512 * 1_024
@@ -54,11 +68,15 @@ test('some who never read cost the others no time and little memory, and resume 
     const alone = await latencies(ada!, place, well, START)
     const before = await metric(server.url, 'resident_memory_bytes')
     const lazy: RawConnection[] = []
-    for (let i = 0; i < LAZY; i++) lazy.push(await RawConnection.socket(eve!, path))
-    for (const one of lazy) one.stopReading()
+    // Each stops before it has read anything: the kernel keeps ever more for who reads ever more.
+    const lazyPath = `${place}/subscribe?after=${START}`
+    for (let i = 0; i < LAZY; i++) {
+      lazy.push(await RawConnection.socket(eve!, lazyPath))
+      lazy.at(-1)!.stopReading()
+    }
     const among = await latencies(ada!, place, well, POSTS)
     // A fifth more at most; what else the machine does may come on top.
-    expect(p99(among)).toBeLessThan(1.2 * p99(alone) + 50)
+    expect(slowestStretch(among)).toBeLessThan(1.2 * slowestStretch(alone) + 50)
     const isOver = async () =>
       (await metric(server.url, 'connections_dropped_total{cause="too_slow"}')) === lazy.length
     await until(isOver, 'those who do not read are closed')
@@ -71,10 +89,11 @@ test('some who never read cost the others no time and little memory, and resume 
       // Whoever does not read the close frame in time is cut.
       expect([4008, undefined]).toContain(one.closeCode)
       const had = one.socketEvents.map(({ seq }) => seq)
-      expect(had).toEqual(upTo(had.length))
-      const again = await Socket.of(eve!, `${place}/subscribe?after=${had.length}`)
-      const rest = await again.events.count(HEAD - had.length, 'all the rest')
-      expect(rest.map(({ event }) => event.seq)).toEqual(upTo(HEAD, had.length))
+      const last = START + had.length
+      expect(had).toEqual(upTo(last, START))
+      const again = await Socket.of(eve!, `${place}/subscribe?after=${last}`)
+      const rest = await again.events.count(HEAD - last, 'all the rest')
+      expect(rest.map(({ event }) => event.seq)).toEqual(upTo(HEAD, last))
       again.close()
     }
     for (const { events } of well)

@@ -12,14 +12,16 @@ import type { Store } from '../../src/store/store.ts'
 import { failureOf, firstSeqs, message, readAll, textOf } from '../contracts/store-home.ts'
 import { until } from '../harness.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
+import { expectSoon, msOf } from '../soon.ts'
 import { DeafProxy } from './deaf-proxy.ts'
 import { mountSmallDisk } from './disk.ts'
 
 const MIB = 1 << 20
-/** What every answer has come within, and a little for a busy machine. */
 const TIMEOUT_MS = 2_000
-const LATE_MS = 400
-const BACK_MS = 5_000
+/** What every answer has come within, and a little for a busy machine. */
+const ANSWER_MS = TIMEOUT_MS + 400
+/** A machine may pause for as long. Less than a time-out: who is refused at once waits for none. */
+const LATE_MS = 1_800
 
 const programs = await findPostgres()
 const server = programs === undefined ? undefined : await PostgresServer.start(programs)
@@ -59,8 +61,8 @@ const outcomeOf = async (text: string) => (await post(text))[0]!.outcome
 /** Posts, and reads, until both have gone through. */
 async function isBack(text: string): Promise<void> {
   const succeeds = async (call: Promise<unknown>) => (await failureOf(call)) === undefined
-  await until(() => succeeds(post(text)), 'posting is back', BACK_MS)
-  await until(() => succeeds(store.heads(['room'])), 'reading is back', BACK_MS)
+  await until(() => succeeds(post(text)), 'posting is back')
+  await until(() => succeeds(store.heads(['room'])), 'reading is back')
 }
 
 /** Holds a lock in a transaction of somebody else's, until told to let go. */
@@ -147,9 +149,9 @@ describe.skipIf(server === undefined)('when PostgreSQL', () => {
     const letGo = await holding("SELECT FROM timelines WHERE id = 'room' FOR UPDATE")
     // A batch that waited for the one before is refused in time, too.
     const oneByOne = async () => [await codeOf(post('one')), await codeOf(post('two'))]
-    const startedAt = performance.now()
-    expect(await oneByOne()).toEqual(['store_unavailable', 'store_unavailable'])
-    expect(performance.now() - startedAt).toBeLessThan(TIMEOUT_MS + LATE_MS)
+    const refused = async () =>
+      expect(await oneByOne()).toEqual(['store_unavailable', 'store_unavailable'])
+    await expectSoon(ANSWER_MS, 'both are refused', () => msOf(refused()))
     expect(await codeOf(store.append([message('another room', 'hello')]))).toBeUndefined()
     expect(await store.heads(['room'])).toEqual([1])
     await letGo()
@@ -226,8 +228,10 @@ describe.skipIf(server === undefined)('when PostgreSQL', () => {
     const small = await open(url, { connectionsMax: 2 })
     const letGo = await holding('LOCK TABLE timelines IN ACCESS EXCLUSIVE MODE')
     const codes = await Promise.all([1, 2, 3].map(() => codeOf(small.heads(['room']))))
-    // One after the other has the only connection for as long as a lock is waited for.
-    expect(codes).toEqual(['store_unavailable', 'store_unavailable', 'overloaded'])
+    // One after the other has the only connection for as long as a lock is waited for. The last one
+    // has hardly waited too long by then, and may still get it where a machine pauses.
+    expect(codes.slice(0, 2)).toEqual(['store_unavailable', 'store_unavailable'])
+    expect(codes[2]).toBeOneOf(['overloaded', 'store_unavailable'])
     await letGo()
     expect(await small.heads(['room'])).toEqual([0])
     await small.close()

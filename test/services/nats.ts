@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Subprocess, spawn, which } from 'bun'
 import { scratchFolder, until, within } from '../harness.ts'
 import { findOrInstall } from './install.ts'
+import { freePort } from './ports.ts'
 
 /** The program, or undefined if it cannot be had: skip the tests that need it. */
 export function findNatsServer(): Promise<string | undefined> {
@@ -17,18 +18,20 @@ export class NatsServer {
   /** `127.0.0.1:port`; stays the same over restarts. */
   address = ''
   readonly #program: string
+  readonly #port: number
   readonly #options: readonly string[]
   readonly #folder = scratchFolder()
   #process!: Subprocess
 
-  private constructor(program: string, options: readonly string[]) {
+  private constructor(program: string, options: readonly string[], port: number) {
     this.#program = program
+    this.#port = port
     this.#options = options
   }
 
   /** With options of its command line, for example `['--auth', 'token']`. */
   static async start(program: string, options: readonly string[] = []): Promise<NatsServer> {
-    const server = new NatsServer(program, options)
+    const server = new NatsServer(program, options, await freePort())
     await server.restart()
     return server
   }
@@ -42,8 +45,10 @@ export class NatsServer {
   }
 
   async restart(): Promise<void> {
-    const port = this.address === '' ? '-1' : this.address.split(':')[1]!
-    const where = ['--addr', '127.0.0.1', '--port', port, '--ports_file_dir', this.#folder.path]
+    const where = [
+      ...['--addr', '127.0.0.1', '--port', String(this.#port)],
+      ...['--ports_file_dir', this.#folder.path],
+    ]
     this.#process = spawn({
       cmd: [...ENDS_WITH_THE_TEST, this.#program, ...where, ...this.#options],
       stdin: 'ignore',

@@ -3,13 +3,13 @@
  * It can be stopped in every way that databases stop.
  */
 import { chownSync, existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Subprocess, spawn, spawnSync } from 'bun'
 import postgres from 'postgres'
 import { scratchFolder, until } from '../harness.ts'
 import { findOrInstall } from './install.ts'
+import { freePort } from './ports.ts'
 
 const PACKAGED = '/usr/lib/postgresql'
 const START_MS_MAX = 20_000
@@ -250,14 +250,4 @@ function runAsOwner(command: string[]): void {
   const cmd = asOwner(command)
   const { success, stderr } = spawnSync({ cmd, stdout: 'ignore', stderr: 'pipe' })
   if (!success) throw new Error(`${command[0]} failed: ${stderr}`)
-}
-
-function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>()
-  const server = createServer()
-  server.listen(0, '127.0.0.1', () => {
-    const { port } = server.address() as { port: number }
-    server.close(() => resolve(port))
-  })
-  return promise
 }

@@ -47,13 +47,13 @@ test('the plot holds each curve from 0', () => {
 
 test('a short one ends with everybody gone, and nothing wrong', async () => {
   const told: number[] = []
-  const { faults, rounds, tally, acknowledged, samples } = await soak({
+  const { faults, rounds, tally, acknowledged, samples, trend } = await soak({
     // Whoever is gone without a word is noticed by the heartbeat.
-    ...{ seconds: 5, roundSeconds: 2, settings: { heartbeatMs: 2_000 } },
+    ...{ seconds: 5, roundSeconds: 2, settings: { heartbeatMs: 3_000 } },
     tell: ({ atS }) => told.push(atS),
   })
-  // What a minute's caches need says nothing of a leak.
-  expect(faults.filter((fault) => !fault.startsWith('memory has grown'))).toEqual([])
+  // So short a trend says nothing of a leak, for who comes and goes is more; what is left does.
+  expect(faults.filter((fault) => !trend.faults.includes(fault))).toEqual([])
   expect(rounds).toBeGreaterThanOrEqual(1)
   expect(acknowledged).toBeGreaterThan(50)
   for (const count of Object.values({ ...tally, deaf: 1 })) expect(count).toBeGreaterThan(0)
