@@ -2,8 +2,16 @@
 import { afterEach, expect, test } from 'bun:test'
 import type { Range } from '../../src/store/store.ts'
 import { failureOf, firstSeqs } from '../contracts/store-home.ts'
-import { within } from '../harness.ts'
-import { complaints, eventually, PaperReader, ROOM, seqsFormat, turn, World } from './world.ts'
+import {
+  complaints,
+  eventually,
+  HeldTimers,
+  PaperReader,
+  ROOM,
+  seqsFormat,
+  turn,
+  World,
+} from './world.ts'
 
 afterEach(() => expect(complaints.splice(0)).toEqual([]))
 
@@ -198,16 +206,17 @@ test('a store that fails while a feed is opened rejects, and leaves nothing behi
 })
 
 test('a hole that cannot be read at first is filled later', async () => {
+  using timers = new HeldTimers()
   const world = new World()
   const reader = await world.follow()
   await eventually(() => reader.isLive, 'it is live')
   const [, , third] = world.commit(3)
   world.failures = 1
   world.ring([third!])
-  const filled = async () => {
-    while (reader.cursor < 3) await turn()
-  }
-  await within(filled(), 'the hole is filled', 5_000)
+  await eventually(() => timers.setForMs.length === 1, 'it has failed, and waits')
+  expect([reader.seqs, timers.setForMs]).toEqual([[], [1_000]])
+  timers.goOff()
+  await eventually(() => reader.cursor === 3, 'the hole is filled')
   expect(reader.seqs).toEqual([1, 2, 3])
 })
 
