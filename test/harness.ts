@@ -88,6 +88,7 @@ export class ServerProcess {
   errors = ''
   readonly folder: string
   #process!: Subprocess<'ignore', 'pipe', 'pipe'>
+  #collected!: Promise<void>
   readonly #command: readonly string[]
   readonly #variables: Record<string, string>
 
@@ -124,7 +125,7 @@ export class ServerProcess {
       stdout: 'pipe',
       stderr: 'pipe',
     })
-    void this.#collectErrors(this.#process.stderr)
+    this.#collected = this.#collectErrors(this.#process.stderr)
     this.url = await within(this.#readAddress(this.#process.stdout), 'the server starts', 20_000)
   }
 
@@ -151,7 +152,8 @@ export class ServerProcess {
       const address = /listening on (http:\S+)/.exec(text)?.[1]
       if (address !== undefined) return address
     }
-    throw new Error(`The server did not start: ${this.errors}`)
+    await this.#collected
+    throw new Error(`The server did not start (${await this.exited}): ${this.errors}`)
   }
 
   async #collectErrors(output: ReadableStream<Uint8Array>): Promise<void> {
