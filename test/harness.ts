@@ -129,10 +129,12 @@ export class ServerProcess {
     this.url = await within(this.#readAddress(this.#process.stdout), 'the server starts', 20_000)
   }
 
-  /** Sends the signal and resolves with the exit code. */
+  /** Sends the signal and resolves with the exit code; unless it is killed, with its last words read. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
     this.#process.kill(signal)
-    return within(this.#process.exited, `the server ends on ${signal}`, 15_000)
+    const code = await within(this.#process.exited, `the server ends on ${signal}`, 15_000)
+    if (signal === 'SIGTERM') await within(this.#collected, 'its last words are read')
+    return code
   }
 
   async stopAndForget(): Promise<void> {
