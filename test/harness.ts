@@ -58,7 +58,7 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt
 }
 
-/** The time that this process has been at work, in milliseconds: none passes while it stands still. */
+/** How long this process has been at work, in milliseconds: none pass while it stands still. */
 export function workedMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1_000
@@ -129,7 +129,7 @@ export class ServerProcess {
     this.url = await within(this.#readAddress(this.#process.stdout), 'the server starts', 20_000)
   }
 
-  /** Sends the signal and resolves with the exit code; unless it is killed, with its last words read. */
+  /** Sends the signal, resolves with the exit code. Unless it is killed its last words are read. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
     this.#process.kill(signal)
     const code = await within(this.#process.exited, `the server ends on ${signal}`, 15_000)

@@ -97,7 +97,8 @@ test.each(['text/event-stream', '*/*'])(
 )
 
 test('who no longer answers pings is cut after two of them, though the room is busy', async () => {
-  const heartbeatMs = 500
+  // Long enough that the one who is alive gets to answer, also on a busy machine.
+  const heartbeatMs = 1_000
   const hasty = await ServerProcess.start({ heartbeatMs })
   try {
     const bob = await signUp(hasty.url)
@@ -117,7 +118,7 @@ test('who no longer answers pings is cut after two of them, though the room is b
     await talking
     expect(tookMs).toBeGreaterThan(heartbeatMs / 2)
     // Long before anything else would cut it: so many heartbeats a machine may stand still.
-    expect(tookMs).toBeLessThan(10 * heartbeatMs)
+    expect(tookMs).toBeLessThan(5 * heartbeatMs)
     await alive.events.count(posted.length)
     expect((await alive.ask('ping')).ok).toEqual({})
     alive.close()

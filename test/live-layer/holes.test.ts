@@ -93,6 +93,21 @@ test('so many events are put aside; past that they are read', async () => {
   expect(world.reads).toBe(readsBefore + 1)
 })
 
+test('a hole that cannot be read at first is filled later', async () => {
+  using timers = new HeldTimers()
+  const world = worldOf(0)
+  const reader = await world.follow()
+  await eventually(() => reader.isLive, 'it is live')
+  const [, , third] = world.commit(3)
+  world.failures = 1
+  world.ring([third!])
+  await eventually(() => timers.setForMs.length === 1, 'it has failed, and waits')
+  expect([reader.seqs, timers.setForMs]).toEqual([[], [1_000]])
+  timers.goOff()
+  await eventually(() => reader.cursor === 3, 'the hole is filled')
+  expect(reader.seqs).toEqual([1, 2, 3])
+})
+
 test('what this node has recorded past a hole is on its pages at once', async () => {
   const world = worldOf(FOR_EVER_MS)
   await world.follow()

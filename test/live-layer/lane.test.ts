@@ -147,7 +147,7 @@ test('what comes while a round is written waits for the next, together', async (
   for (const { writes } of crowd) expect(writes).toEqual([{ room: [1] }, { room: [2, 3, 4, 5, 6] }])
 })
 
-/** For how long the second round waits after a first one of 100 ms that gave each reader so many. */
+/** How long the second round waits after a first one of 100 ms that gave each reader so many. */
 async function waitAfterRound(events: number, tickMsMax: number): Promise<number> {
   using timers = new HeldTimers()
   const rooms = new Rooms(tickMsMax)

@@ -28,9 +28,9 @@ export class NatsNode {
   }
 
   /**
-   * Opens it and resolves once NATS knows. The bus itself lets go whoever has waited for long, which
-   * a machine that stands still may bring about. NATS takes in order what a connection asks for, so
-   * an answer in time to a later question tells that it knows of the first one, too.
+   * Opens it and resolves once NATS knows. The bus itself lets go whoever has waited for long,
+   * which a machine that stands still may bring about. NATS takes in order what a connection asks
+   * for, so an answer in time to a later question tells that it knows of the first one, too.
    */
   async open(timeline: string): Promise<void> {
     const settled = (id: string) => timed(async () => this.bus.open(id))

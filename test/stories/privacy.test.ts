@@ -15,7 +15,7 @@ let eve: Person
 let room: string
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ logLevel: 'trace', heartbeatMs: 500 })
+  server = await ServerProcess.start({ logLevel: 'trace', heartbeatMs: 1_000 })
   ada = await signUp(server.url)
   bob = await signUp(server.url)
   eve = await signUp(server.url)
