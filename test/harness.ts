@@ -28,9 +28,11 @@ export async function until<T>(
 ): Promise<T> {
   const deadline = performance.now() + ms
   for (;;) {
+    // Asked once more after the deadline: the time may have passed while the machine stood still.
+    const isLast = performance.now() > deadline
     const answer = await ask()
     if (answer !== undefined && answer !== false) return answer
-    if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`)
+    if (isLast) throw new Error(`not within ${ms} ms: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
