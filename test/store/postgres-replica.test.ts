@@ -307,7 +307,10 @@ test.skipIf(server === undefined)('a server reads there and counts it', async ()
   const databaseReplicaUrl = standby!.urlOf(new URL(databaseUrl).pathname.slice(1))
   // Small tails, so that little is answered from memory.
   const tails = { tailEventsMax: 1, idleTimelinesMax: 0 }
-  const node = await ServerProcess.start({ databaseUrl, databaseReplicaUrl, ...tails })
+  const node = await ServerProcess.start({
+    ...{ databaseUrl, databaseReplicaUrl, databaseTimeoutMs: 20_000 },
+    ...tails,
+  })
   try {
     const ada = await signUp(node.url)
     const place = `/room/${(await ada.createRoom()).id}`
