@@ -29,8 +29,11 @@ export interface Connection {
   readonly viewer: Viewer | undefined
   /** Says why, then closes. Called once or more. */
   end(cause: EndCause): void
-  /** Every `heartbeatMs`: prove that the other side is alive. */
-  beat(): void
+  /**
+   * Every `heartbeatMs`: prove that the other side is alive. The beat before the last one was at
+   * `beforeLastMs`, on the monotonic clock, or this process started then.
+   */
+  beat(beforeLastMs: number): void
   /** Twice a second: end what has taken too long. */
   sweep(now: number): void
 }
@@ -56,6 +59,8 @@ export class Connections {
   #size = 0
   #nextTurn = 0
   #timers: ReturnType<typeof setInterval>[] = []
+  /** When each turn of the last two rounds was; a process that stands still has its turns late. */
+  readonly #beatenAtMs: number[] = []
 
   constructor(config: Config, clock: Clock, sessions: Sessions, metrics: Metrics) {
     this.#config = config
@@ -75,6 +80,7 @@ export class Connections {
   }
 
   start(): void {
+    this.#beatenAtMs.push(...Array(2 * BEAT_TURNS).fill(this.#clock.monotonicMs()))
     this.#timers = [
       setInterval(() => this.#sweep(), SWEEP_MS),
       setInterval(() => this.#beat(), this.#config.heartbeatMs / BEAT_TURNS),
@@ -169,6 +175,8 @@ export class Connections {
   #beat(): void {
     const turn = this.#turns.shift()!
     this.#turns.push(turn)
-    for (const connection of turn) connection.beat()
+    const beforeLastMs = this.#beatenAtMs.shift()!
+    this.#beatenAtMs.push(this.#clock.monotonicMs())
+    for (const connection of turn) connection.beat(beforeLastMs)
   }
 }

@@ -308,7 +308,7 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
   /**
    * Our own sign of life: the runtime's idle timer is re-armed by whatever we send to a dead peer.
    */
-  beat(): void {
+  beat(beforeLastMs: number): void {
     if (this.#endedAt !== undefined) return
     if (!this.#answered) {
       this.end('dead')
@@ -316,10 +316,8 @@ export class SocketConnection extends SocketOutput implements Connection, FrameH
     }
     this.#answered = false
     this.socket.ping()
-    const { clock, config } = this.#options
-    // Twice as far back: what could not be told last time is told now.
-    const since = clock.monotonicMs() - 2 * config.heartbeatMs
-    const heads = this.#subscriptions?.headsMovedSince(since)
+    // Two beats back: what could not be told last time is told now.
+    const heads = this.#subscriptions?.headsMovedSince(beforeLastMs)
     if (heads !== undefined) this.gather(JSON.stringify({ heads }))
   }
 

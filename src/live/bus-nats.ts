@@ -31,7 +31,7 @@ const CONNECT_MS_MAX = 5_000
 const PING_MS = 2_000
 const PINGS_UNANSWERED_MAX = 2
 /** Whoever opens a timeline waits for NATS to know of it, but no longer than this. */
-const OPEN_MS_MAX = 250
+export const OPEN_MS_MAX = 250
 /** What was published last goes out before the bus stops, if it can in this time. */
 const STOP_MS_MAX = 500
 

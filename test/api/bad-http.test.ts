@@ -33,7 +33,7 @@ async function answersWith(bytes: string, expected: Expected): Promise<void> {
   expect(response?.status).toBe(status)
   expectHarmless(response!.body)
   if (code !== undefined) expect(JSON.parse(response!.body)).toMatchObject({ status, code })
-  if (closed === true) await within(connection.closed, 'the connection is closed', 2_000)
+  if (closed === true) await within(connection.closed, 'the connection is closed')
   connection.cut()
 }
 
@@ -227,6 +227,6 @@ describe('what is not HTTP at all', () => {
   ])('%s: the connection is closed', async (_, bytes) => {
     const { response, connection } = await rawRequest(target.url, bytes)
     expect([undefined, 400, 505]).toContain(response?.status)
-    await within(connection.closed, 'the connection is closed', 2_000)
+    await within(connection.closed, 'the connection is closed')
   })
 })

@@ -114,7 +114,8 @@ describe('rates', () => {
     const server = await ServerProcess.start({
       rateLimits: 'on',
       postsBurstMax: 5,
-      postsPerMinuteMax: 60,
+      // Few enough that a machine may stand still for a while within the burst.
+      postsPerMinuteMax: 30,
     })
     try {
       const [ada, bob] = [await signUp(server.url), await signUp(server.url)]
@@ -124,15 +125,15 @@ describe('rates', () => {
       for (let left = 4; left >= 0; left--) {
         const response = await post(ada)
         expect(response.status).toBe(201)
-        expect(response.headers.get('ratelimit-policy')).toBe('"posts";q=5;w=5')
+        expect(response.headers.get('ratelimit-policy')).toBe('"posts";q=5;w=10')
         expect(response.headers.get('ratelimit')).toStartWith(`"posts";r=${left};t=`)
       }
-      const refusedAt = performance.now()
       const refused = await post(ada)
       expect(refused.status).toBe(429)
-      expect(refused.headers.get('retry-after')).toBe('1')
+      const retryAfter = Number(refused.headers.get('retry-after'))
+      expect([1, 2]).toContain(retryAfter)
       expect(refused.headers.get('ratelimit')).toBe('"posts";r=0')
-      expect(await problemIn(refused)).toMatchObject({ code: 'rate_limited', retryAfter: 1 })
+      expect(await problemIn(refused)).toMatchObject({ code: 'rate_limited', retryAfter })
       // The same budget, whichever way the post takes; and it is ada's alone.
       const socket = await Socket.of(ada)
       const [, room] = place.slice(1).split('/')
@@ -140,8 +141,8 @@ describe('rates', () => {
       expect(reply.error).toMatchObject({ code: 'rate_limited', status: 429 })
       expect((await post(bob)).status).toBe(201)
       expect((await ada.fetch(`${place}/messages`)).status).toBe(200)
-      await until(async () => (await post(ada)).status === 201, 'the budget has refilled')
-      expect(performance.now() - refusedAt).toBeLessThan(2_500)
+      const isBack = async () => (await post(ada)).status === 201
+      await until(isBack, 'one more may be posted, long before five may', 8_000)
       socket.close()
     } finally {
       await server.stopAndForget()
@@ -278,9 +279,9 @@ test('a WebSocket opened without a token has to sign in in time: 4408', async ()
     const { host } = new URL(server.url)
     const { response, connection } = await rawRequest(server.url, handshake('/ws', { Host: host }))
     expect(response?.status).toBe(101)
-    await within(connection.closed, 'whoever says nothing is let go', 7_000)
+    await within(connection.closed, 'whoever says nothing is let go')
     const silent = await Socket.open(server.url)
-    const closed = await within(silent.closed, 'it is closed', 2_000)
+    const closed = await within(silent.closed, 'it is closed')
     expect(closed).toEqual({ code: 4408, reason: 'no auth in time' })
   } finally {
     await server.stopAndForget()

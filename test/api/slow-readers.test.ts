@@ -97,12 +97,14 @@ test.each(['text/event-stream', '*/*'])(
 )
 
 test('who no longer answers pings is cut after two of them, though the room is busy', async () => {
-  const heartbeatMs = 300
+  // Long enough that the one who is alive gets to answer, also on a busy machine.
+  const heartbeatMs = 1_000
   const hasty = await ServerProcess.start({ heartbeatMs })
   try {
     const bob = await signUp(hasty.url)
     const place = `/room/${(await bob.createRoom()).id}`
     const alive = await Socket.of(bob, `${place}/subscribe`)
+    const startedAt = performance.now()
     // Made by hand, so no pong is sent.
     const dead = await RawWebSocket.open(hasty.url, bob.token, `${place}/subscribe`)
     let busy = true
@@ -110,13 +112,13 @@ test('who no longer answers pings is cut after two of them, though the room is b
     const talking = (async () => {
       while (busy) posted.push(await bob.post(place, 'is anybody there?'))
     })()
-    const startedAt = performance.now()
     await within(dead.connection.closed, 'the dead one is cut')
     const tookMs = performance.now() - startedAt
     busy = false
     await talking
     expect(tookMs).toBeGreaterThan(heartbeatMs / 2)
-    expect(tookMs).toBeLessThan(2_000 + 2 * heartbeatMs)
+    // Long before anything else would cut it: so many heartbeats a machine may stand still.
+    expect(tookMs).toBeLessThan(5 * heartbeatMs)
     await alive.events.count(posted.length)
     expect((await alive.ask('ping')).ok).toEqual({})
     alive.close()

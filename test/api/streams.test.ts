@@ -10,7 +10,7 @@ let bob: Person
 let epoch: string
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ heartbeatMs: 200 })
+  server = await ServerProcess.start()
   ada = await signUp(server.url)
   bob = await signUp(server.url)
   epoch = (await ada.fetch('/messages')).headers.get('parley-epoch')!
@@ -95,19 +95,32 @@ describe.each(forms)('%s', (_, headers, status, type) => {
     expect(fine.response.headers.get('parley-recovered')).toBeNull()
     fine.close()
   })
+})
 
-  test('heartbeats keep it alive and are no events', async () => {
-    const place = await newPlace(0)
-    const stream = await Stream.open(bob, `${place}/subscribe`, headers)
-    const heartbeat = type.includes('event-stream') ? ': still here\n\n' : ' '
-    // The opening of a stream of lines is a blank as well.
-    const beats = type.includes('event-stream') ? 2 : 3
-    await until(() => stream.raw.split(heartbeat).length > beats, 'heartbeats come')
-    const posted = await ada.post(place, 'between two heartbeats')
-    expect(await stream.events.next()).toEqual(posted)
-    expect(stream.events.all).toHaveLength(1)
-    stream.close()
-  })
+test('heartbeats keep streams alive and are no events', async () => {
+  const beating = await ServerProcess.start({ heartbeatMs: 200 })
+  try {
+    const eve = await signUp(beating.url)
+    const place = `/room/${(await eve.createRoom()).id}`
+    const open = ([, headers]: (typeof forms)[number]) =>
+      Stream.open(eve, `${place}/subscribe`, headers)
+    const streams = await Promise.all(forms.map(open))
+    for (const [index, [, , , type]] of forms.entries()) {
+      const heartbeat = type.includes('event-stream') ? ': still here\n\n' : ' '
+      // The opening of a stream of lines is a blank as well.
+      const beats = type.includes('event-stream') ? 2 : 3
+      const isBeating = () => streams[index]!.raw.split(heartbeat).length > beats
+      await until(isBeating, 'heartbeats come')
+    }
+    const posted = await eve.post(place, 'between two heartbeats')
+    for (const stream of streams) {
+      expect(await stream.events.next()).toEqual(posted)
+      expect(stream.events.all).toHaveLength(1)
+      stream.close()
+    }
+  } finally {
+    await beating.stopAndForget()
+  }
 })
 
 describe('Last-Event-ID', () => {

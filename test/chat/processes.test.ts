@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Processes, type ProcessesOptions, RESTART_MS } from '../../src/chat/processes.ts'
 import { createLog, type Log } from '../../src/log.ts'
-import { scratchFolder, until, within } from '../harness.ts'
+import { leastMs, scratchFolder, timed, until, within } from '../harness.ts'
 import type { OddJob } from './odd-jobs.ts'
 
 const SCRIPT = [join(import.meta.dir, 'odd-jobs.ts')]
@@ -103,18 +103,23 @@ for (const [kind, why] of [
 
 test('one that died young is replaced after a pause, one that lived for longer at once', async () => {
   start(1)
-  await outcome(who)
-  // By now it has been started, which may take a while on a busy machine.
-  const bornAt = performance.now()
   const pauseAfterDeath = async () => {
     await outcome({ kind: 'exit' })
-    const diedAt = performance.now()
-    expect(await outcome(who)).toBeNumber()
-    return performance.now() - diedAt
+    return timed(async () => expect(await outcome(who)).toBeNumber())
   }
-  await until(() => performance.now() - bornAt > RESTART_MS, 'it has lived for long enough')
-  expect(await pauseAfterDeath()).toBeLessThan(RESTART_MS / 2)
-  expect(await pauseAfterDeath()).toBeGreaterThan(RESTART_MS * 0.9)
+  const pauseAfterLife = async () => {
+    await outcome(who)
+    // By now it has been started, which may take a while on a busy machine.
+    const bornAt = performance.now()
+    await until(() => performance.now() - bornAt > RESTART_MS, 'it has lived for long enough')
+    return pauseAfterDeath()
+  }
+  expect(await leastMs(RESTART_MS / 2, pauseAfterLife)).toBeLessThan(RESTART_MS / 2)
+  // On a machine that stands still one may grow old before it gets to die.
+  const pauses: number[] = []
+  const hasPaused = () => pauses.some((ms) => ms > RESTART_MS * 0.9)
+  while (pauses.length < 3 && !hasPaused()) pauses.push(await pauseAfterDeath())
+  expect(hasPaused()).toBe(true)
 })
 
 test('children that cannot even start fail a job each, and the rest is told to come back', async () => {

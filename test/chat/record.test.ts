@@ -10,7 +10,7 @@ import { createMetrics } from '../../src/metrics.ts'
 import type { Appended, Store } from '../../src/store/store.ts'
 import type { NewEvent } from '../../src/types.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
-import { until, within } from '../harness.ts'
+import { leastMs, until, within } from '../harness.ts'
 
 /** A batch the store was given, to be committed or refused by the test. */
 interface Batch {
@@ -311,13 +311,11 @@ async function timeBetweenBatches(waiting: number, options: Partial<RecorderOpti
 
 test('while readers are busy, commits are ten milliseconds apart, or a full batch', async () => {
   const busy = { readersAreBusy: () => true, batchMax: 5 }
-  expect(await timeBetweenBatches(4, busy)).toBeGreaterThan(7)
-  // Whatever else the machine does, one of three is not held up for so long.
-  const soonest = async (waiting: number, options: Partial<RecorderOptions>) => {
-    const times: number[] = []
-    for (let i = 0; i < 3; i++) times.push(await timeBetweenBatches(waiting, options))
-    return Math.min(...times)
-  }
-  expect(await soonest(5, busy)).toBeLessThan(7)
-  expect(await soonest(4, { batchMax: 5 })).toBeLessThan(7)
+  // Whatever else the machine does, one of some tries is not held up, nor noticed too late.
+  const times: number[] = []
+  while (times.length < 5 && !times.some((one) => one > 7))
+    times.push(await timeBetweenBatches(4, busy))
+  expect(Math.max(...times)).toBeGreaterThan(7)
+  expect(await leastMs(7, () => timeBetweenBatches(5, busy), 5)).toBeLessThan(7)
+  expect(await leastMs(7, () => timeBetweenBatches(4, { batchMax: 5 }), 5)).toBeLessThan(7)
 })

@@ -65,10 +65,11 @@ describe('the bot', () => {
       running.push(program)
       const place = `/room/${room.id}`
       const rolled = async (what: RegExp) =>
-        (await ada.list(place)).filter(({ text }) => what.test(text)).length
-      // It does not say when it is there, so it is asked until it answers.
+        (await ada.list(place, '?limit=1000')).filter(({ text }) => what.test(text)).length
+      // It does not say when it is there, so it is asked now and then until it answers.
+      let looks = 0
       await until(async () => {
-        await ada.post(place, '!roll 6')
+        if (looks++ % 20 === 0) await ada.post(place, '!roll 6')
         return (await rolled(/^ada rolls [1-6]$/)) > 0
       }, `the bot answers with ${runtime}`)
       await ada.post(place, 'roll nothing')

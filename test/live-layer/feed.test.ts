@@ -2,7 +2,6 @@
 import { afterEach, expect, test } from 'bun:test'
 import type { Range } from '../../src/store/store.ts'
 import { failureOf, firstSeqs } from '../contracts/store-home.ts'
-import { within } from '../harness.ts'
 import { complaints, eventually, PaperReader, ROOM, seqsFormat, turn, World } from './world.ts'
 
 afterEach(() => expect(complaints.splice(0)).toEqual([]))
@@ -195,20 +194,6 @@ test('a store that fails while a feed is opened rejects, and leaves nothing behi
   expect(String(await beyond)).toContain('the store is away')
   reader.close()
   expect([world.hub.size, world.opened.size]).toEqual([0, 0])
-})
-
-test('a hole that cannot be read at first is filled later', async () => {
-  const world = new World()
-  const reader = await world.follow()
-  await eventually(() => reader.isLive, 'it is live')
-  const [, , third] = world.commit(3)
-  world.failures = 1
-  world.ring([third!])
-  const filled = async () => {
-    while (reader.cursor < 3) await turn()
-  }
-  await within(filled(), 'the hole is filled', 5_000)
-  expect(reader.seqs).toEqual([1, 2, 3])
 })
 
 test('what is rung while the head is being read is neither lost nor given twice', async () => {

@@ -6,7 +6,7 @@ import { KEPT_EVENTS_MAX } from '../../src/live/holes.ts'
 import { EARLY_EVENTS_MAX } from '../../src/live/hub.ts'
 import { failureOf, firstSeqs } from '../contracts/store-home.ts'
 import { until } from '../harness.ts'
-import { complaints, eventually, ROOM, turn, World } from './world.ts'
+import { complaints, eventually, HeldTimers, ROOM, turn, World } from './world.ts'
 
 /** Longer than any test takes. */
 const FOR_EVER_MS = 60_000
@@ -51,21 +51,25 @@ test('what no ring brings is read after a wait, once, however many rings there a
 })
 
 test('two nodes that overtake each other all the time cost no reads', async () => {
+  using timers = new HeldTimers()
   const world = worldOf(150)
   const reader = await world.follow()
   const readsBefore = world.reads
   for (let round = 0; round < 200; round++) {
     const [one, two] = world.commit(2) as [LiveEvent, LiveEvent]
+    // The wait that ends while this hole is open was for the one before, which has been closed.
     world.ring([two])
-    // Each hole is much younger than the wait, and together they last for longer.
-    await new Promise((resolve) => setTimeout(resolve, 1))
+    if (round > 0) timers.goOff()
+    await turn()
     world.ring([one])
   }
-  await until(() => reader.cursor === 400, 'all are told')
+  await eventually(() => reader.cursor === 400, 'all are told')
   expect(world.reads).toBe(readsBefore)
+  expect(timers.setForMs).toEqual(Array(200).fill(150))
 })
 
 test('so many events are put aside; past that they are read', async () => {
+  using timers = new HeldTimers()
   const world = worldOf(500)
   const reader = await world.follow()
   const [first, ...others] = world.commit(KEPT_EVENTS_MAX + 2) as [LiveEvent, ...LiveEvent[]]
@@ -74,7 +78,11 @@ test('so many events are put aside; past that they are read', async () => {
   world.ring([first])
   await eventually(() => reader.cursor === KEPT_EVENTS_MAX + 1, 'what was put aside is told')
   expect(world.reads).toBe(readsBefore)
-  await until(() => reader.cursor === KEPT_EVENTS_MAX + 2, 'the one past the limit is read')
+  timers.goOff()
+  // The first wait was for a hole that has been closed; this one is for the one that is left.
+  await eventually(() => timers.setForMs.length === 2, 'it waits for the one that is left')
+  timers.goOff()
+  await eventually(() => reader.cursor === KEPT_EVENTS_MAX + 2, 'the one past the limit is read')
   expect(world.reads).toBe(readsBefore + 1)
 
   // Whatever was put aside has been given back.
@@ -83,6 +91,21 @@ test('so many events are put aside; past that they are read', async () => {
   world.ring([again])
   await eventually(() => reader.cursor === world.head, 'as many are put aside again')
   expect(world.reads).toBe(readsBefore + 1)
+})
+
+test('a hole that cannot be read at first is filled later', async () => {
+  using timers = new HeldTimers()
+  const world = worldOf(0)
+  const reader = await world.follow()
+  await eventually(() => reader.isLive, 'it is live')
+  const [, , third] = world.commit(3)
+  world.failures = 1
+  world.ring([third!])
+  await eventually(() => timers.setForMs.length === 1, 'it has failed, and waits')
+  expect([reader.seqs, timers.setForMs]).toEqual([[], [1_000]])
+  timers.goOff()
+  await eventually(() => reader.cursor === 3, 'the hole is filled')
+  expect(reader.seqs).toEqual([1, 2, 3])
 })
 
 test('what this node has recorded past a hole is on its pages at once', async () => {

@@ -10,7 +10,7 @@ import type { Slice } from '../../src/live/slice.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import type { Store } from '../../src/store/store.ts'
-import { eventually, turn } from './world.ts'
+import { eventually, HeldTimers, turn } from './world.ts'
 
 /** More than this many readers have a lane of their own. */
 const WIDE_READERS = 1_000
@@ -149,30 +149,28 @@ test('what comes while a round is written waits for the next, together', async (
 
 /** How long the second round waits after a first one of 100 ms that gave each reader so many. */
 async function waitAfterRound(events: number, tickMsMax: number): Promise<number> {
+  using timers = new HeldTimers()
   const rooms = new Rooms(tickMsMax)
   const crowd = await rooms.crowd('room', 100 / WRITE_MS)
   rooms.post('room', events)
   await eventually(() => served(crowd).length === crowd.length, 'the first round is over')
   await turn()
-  const startedAt = performance.now()
   rooms.post('room')
-  const second = () => crowd.some(({ writes }) => writes.length === 2)
-  await eventually(second, 'the second one begins', 10_000_000)
-  return performance.now() - startedAt
+  timers.goOff()
+  await eventually(() => crowd.some(({ writes }) => writes.length === 2), 'the second one begins')
+  expect(timers.setForMs.length).toBeLessThan(2)
+  return timers.setForMs[0] ?? 0
 }
 
 test('a lane waits after a round, for longer the more events went into a write', async () => {
-  // The timer that waits is real: it may be late, and a millisecond early.
-  expect(await waitAfterRound(50, 1_000)).toBeGreaterThan(49 - 2)
-  expect(await waitAfterRound(2, 1_000)).toBeGreaterThan(25 - 2)
-  expect(await waitAfterRound(2, 1_000)).toBeLessThan(45)
-  expect(await waitAfterRound(1, 1_000)).toBeLessThan(20)
+  expect(await waitAfterRound(50, 1_000)).toBeCloseTo(49)
+  expect(await waitAfterRound(2, 1_000)).toBeCloseTo(25)
+  expect(await waitAfterRound(1, 1_000)).toBe(0)
 })
 
 test('and never past the longest tick', async () => {
-  expect(await waitAfterRound(50, 130)).toBeGreaterThan(30 - 2)
-  expect(await waitAfterRound(50, 130)).toBeLessThan(45)
-  expect(await waitAfterRound(50, 90)).toBeLessThan(20)
+  expect(await waitAfterRound(50, 130)).toBeCloseTo(30)
+  expect(await waitAfterRound(50, 90)).toBe(0)
 })
 
 test('who unsubscribes in the middle of a round gets nothing more of that timeline', async () => {

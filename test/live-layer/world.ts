@@ -2,7 +2,7 @@
  * A hub with everything around it made of paper: a log that answers late or not at all, a bus that
  * rings when the test says so, readers that stall. Time passes in turns of the event loop.
  */
-import { expect } from 'bun:test'
+import { expect, spyOn } from 'bun:test'
 import { encodeEvent } from '../../src/events.ts'
 import type { Bus, LiveEvent } from '../../src/live/bus.ts'
 import { Feed, type FeedStart } from '../../src/live/feed.ts'
@@ -31,6 +31,46 @@ export async function eventually(holds: () => boolean, what: string, turnsMax = 
     await turn()
   }
   throw new Error(`never: ${what}`)
+}
+
+interface HeldTimer {
+  work: () => void
+  ms: number
+}
+
+/**
+ * Timers that go off when the test says so, however long the machine stands still. While they are
+ * held, wait with `eventually`: `until` and `within` need timers that run.
+ */
+export class HeldTimers {
+  /** For how long each was set. */
+  readonly setForMs: number[] = []
+  #held: HeldTimer[] = []
+  readonly #spy = spyOn(globalThis, 'setTimeout')
+
+  constructor() {
+    this.#spy.mockImplementation(((work: () => void, ms: number) => {
+      const timer = { work, ms }
+      this.#held.push(timer)
+      this.setForMs.push(ms)
+      return { unref: () => this.#leave(timer) }
+    }) as never)
+  }
+
+  /** One that does not keep the process alive only tidies up: nobody waits for it. */
+  #leave(timer: HeldTimer): void {
+    this.#held.splice(this.#held.indexOf(timer), 1)
+    this.setForMs.splice(this.setForMs.indexOf(timer.ms), 1)
+  }
+
+  /** All that are set go off. */
+  goOff(): void {
+    for (const { work } of this.#held.splice(0)) work()
+  }
+
+  [Symbol.dispose](): void {
+    this.#spy.mockRestore()
+  }
 }
 
 export class World {

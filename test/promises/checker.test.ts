@@ -2,6 +2,7 @@
 import { expect, test } from 'bun:test'
 import { faultsOf } from '../../src/verify/checker.ts'
 import type { Attempt, FaultKind, History, Reading, Seen } from '../../src/verify/history.ts'
+import { workedMs } from '../harness.ts'
 
 const ok = (n: number, more: Partial<Attempt> = {}): Attempt => ({
   client: 'ada',
@@ -298,8 +299,8 @@ test('a long run is judged in one pass', () => {
     log: new Map([['room', numbers.map(event)]]),
     readings: [reading(0, count), reading(count / 2, count)],
   }
-  const startedAt = performance.now()
+  const startedAtMs = workedMs()
   expect(faultsOf(run)).toEqual([])
   // Comparing each event with each other would take minutes.
-  expect(performance.now() - startedAt).toBeLessThan(10_000)
+  expect(workedMs() - startedAtMs).toBeLessThan(10_000)
 })

@@ -14,17 +14,18 @@ await onEachBackend((start) => {
   test('twenty kills under load lose nothing acknowledged and repeat nothing', async () => {
     const server = await start()
     const load = await Load.start(server, { authors: 3 })
-    for (let kills = 0; kills < KILLS; kills++) {
+    // The kills have hit if posts were under way, and readers had to come back.
+    const haveHit = () =>
+      load.unknown.length > KILLS &&
+      load.run.readings.length > 2 * KILLS &&
+      load.run.acknowledged > 200
+    for (let kills = 0; kills < KILLS || !haveHit(); kills++) {
       await moment()
       await server.stop('SIGKILL')
       await server.restart()
     }
     await moment()
     expect(await load.faults()).toEqual([])
-    // The kills have hit: posts were under way, and readers had to come back.
-    expect(load.unknown.length).toBeGreaterThan(KILLS)
-    expect(load.run.readings.length).toBeGreaterThan(2 * KILLS)
-    expect(load.run.acknowledged).toBeGreaterThan(200)
     await server.stopAndForget()
   }, 60_000)
 

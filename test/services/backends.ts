@@ -3,6 +3,12 @@ import { afterAll, describe } from 'bun:test'
 import { ServerProcess } from '../harness.ts'
 import { findPostgres, PostgresServer } from './postgres.ts'
 
+/**
+ * Longer than by default: there, a PostgreSQL that stands still for half a second while a server
+ * connects is taken for one that is away, and what is asked of it is refused.
+ */
+const PATIENCE = { databaseTimeoutMs: 20_000 }
+
 /** Starts a server on data of its own. */
 export type Start = (settings?: Record<string, string | number>) => Promise<ServerProcess>
 
@@ -17,7 +23,10 @@ export async function onEachBackend(tell: (start: Start) => void): Promise<void>
   afterAll(() => postgres?.remove())
   describe.skipIf(postgres === undefined)('with PostgreSQL', () => {
     tell(async (settings) =>
-      ServerProcess.start({ databaseUrl: await postgres!.createDatabase(), ...settings }),
+      ServerProcess.start({
+        ...{ ...PATIENCE, databaseUrl: await postgres!.createDatabase() },
+        ...settings,
+      }),
     )
   })
 }

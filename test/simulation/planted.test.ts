@@ -10,15 +10,14 @@ import { type Plant, plantedCopy } from '../faults/planted.ts'
 
 /** Far more than any of them takes. */
 const STORIES_MAX = 5_000
-/**
- * A program that prints what the first story that goes wrong complains of, unshrunk: that takes
- * longest. It begins at a seed not far from one that is known to find it, where those are rare.
- */
-const tellFrom = (seed: number) => `
+/** Some go wrong once in thousands of stories; from here on each does so soon. */
+const FIRST_SEED = 3_300
+/** Prints what the first story that goes wrong complains of, unshrunk: that takes longest. */
+const TELL = `
   process.on('unhandledRejection', () => {})
   const { tell } = await import('./test/simulation/tell.ts')
   const { storyOf } = await import('./test/simulation/story.ts')
-  for (let seed = ${seed}; seed <= ${STORIES_MAX}; seed++) {
+  for (let seed = ${FIRST_SEED}; seed < ${FIRST_SEED + STORIES_MAX}; seed++) {
     const { complaints } = tell(storyOf(seed))
     if (complaints.length > 0) {
       console.log(JSON.stringify(complaints.map(({ kind }) => kind)))
@@ -32,7 +31,7 @@ type Kind = FaultKind | 'stale' | 'false-restart'
 
 const APPEND = 'const answer = store.append(batch.map((waiting) => waiting.given))'
 
-const MISTAKES: [what: string, kinds: Kind[], plants: Plant[], from?: number][] = [
+const MISTAKES: [what: string, kinds: Kind[], plants: Plant[]][] = [
   [
     'numbers come from a sequence, which what is not recorded uses up, too',
     ['gap'],
@@ -91,7 +90,6 @@ const MISTAKES: [what: string, kinds: Kind[], plants: Plant[], from?: number][] 
     'the head is read first, and what comes meanwhile is not kept',
     ['unseen', 'stale'],
     [['src/live/hub.ts', 'timeline.early.push(event)', 'void event']],
-    1_550,
   ],
   [
     'an event past a hole is taken for the next one',
@@ -108,7 +106,6 @@ const MISTAKES: [what: string, kinds: Kind[], plants: Plant[], from?: number][] 
     'what the bus was given is taken for delivered',
     ['unseen'],
     [['src/live/head-check.ts', 'if (head <= timeline.head) continue', 'continue']],
-    330,
   ],
   [
     'a cursor is the highest number there is, and not the last one given',
@@ -124,9 +121,9 @@ const MISTAKES: [what: string, kinds: Kind[], plants: Plant[], from?: number][] 
 
 test.concurrent.each(MISTAKES)(
   'it is found that %s',
-  async (_, kinds, plants, from = 1) => {
+  async (_, kinds, plants) => {
     const { path, remove } = plantedCopy(plants, ['src', 'test', 'client'])
-    const cmd = [process.execPath, '-e', tellFrom(from)]
+    const cmd = [process.execPath, '-e', TELL]
     const told = spawn({ cmd, cwd: path, stdout: 'pipe', stderr: 'inherit' })
     const printed = await new Response(told.stdout).text()
     remove()

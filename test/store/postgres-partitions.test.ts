@@ -17,7 +17,7 @@ const PARTITIONS = 16
 const SPLIT = readFileSync(join(import.meta.dir, '../../deploy/postgres-partitions.sql'), 'utf8')
 
 const open = (url: string) =>
-  openPostgres({ url, connectionsMax: 4, timeoutMs: 2_000, queueMax: 10_000, startMs: 2_000 })
+  openPostgres({ url, connectionsMax: 4, timeoutMs: 20_000, queueMax: 10_000, startMs: 10_000 })
 
 /** As an operator does it, in one transaction. */
 async function split(url: string): Promise<void> {

@@ -8,10 +8,11 @@ import { KNOWN_HEADS_MAX } from '../../src/store/postgres-replica.ts'
 import type { Range, ReplicaOutcome, Store } from '../../src/store/store.ts'
 import { readingContract, type StoreHome } from '../contracts/store.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
-import { ServerProcess, signUp, until } from '../harness.ts'
+import { leastMs, ServerProcess, signUp, timed, until } from '../harness.ts'
 import { findPostgres, PostgresServer } from '../services/postgres.ts'
 
 const TIMEOUT_MS = 2_000
+/** Timers are late, and by more on a busy machine; what is wrong is late by far more than this. */
 const LATE_MS = 400
 /** A little less than in the source, for timers are not exact. */
 const PAUSE_MS = 4_900
@@ -36,7 +37,7 @@ function open(
 ): Promise<Store> {
   const name = new URL(url).pathname.slice(1)
   const onPage = (outcome: ReplicaOutcome) => outcomes.push(outcome)
-  const limits = { connectionsMax, timeoutMs, queueMax: 10_000, startMs: 2_000 }
+  const limits = { connectionsMax, timeoutMs, queueMax: 10_000, startMs: 10_000 }
   return openPostgres({ url, ...limits, replica: { url: replica.urlOf(name), onPage } })
 }
 
@@ -94,8 +95,12 @@ describe.skipIf(server === undefined)('a page of history', () => {
     await store.close()
     store = await open(url, standby!, { timeoutMs: TIMEOUT_MS, ...limits })
     await store.heads(['room'])
-    await pageOf(store, { after: 0, limit: 1 })
-    expect(outcomes).toEqual(['read'])
+    const isAsked = async () => {
+      outcomes = []
+      await pageOf(store, { after: 0, limit: 1 })
+      return outcomes[0] === 'read'
+    }
+    await until(isAsked, 'the replica is read from')
     outcomes = []
   }
 
@@ -180,12 +185,12 @@ describe.skipIf(server === undefined)('a page of history', () => {
   })
 
   test('comes from the primary in time while the replica is silent, which is then left alone', async () => {
-    await inHaste()
+    await inHaste({ timeoutMs: 3 * TIMEOUT_MS })
     standby!.freeze()
     const startedAt = performance.now()
     expect(await pageOf(store, { after: 0, limit: 5 })).toEqual(texts(1, 5))
-    const pausedAt = performance.now()
-    expect(pausedAt - startedAt).toBeLessThan(TIMEOUT_MS / 4 + LATE_MS)
+    // A quarter of the time is for the replica; the rest is longer than a machine stands still.
+    expect(performance.now() - startedAt).toBeLessThan(2 * TIMEOUT_MS)
     expect(outcomes).toEqual(['away'])
     standby!.thaw()
     const isAsked = async () => {
@@ -193,36 +198,53 @@ describe.skipIf(server === undefined)('a page of history', () => {
       return outcomes.at(-1) === 'read'
     }
     await until(isAsked, 'it is asked again')
-    expect(performance.now() - pausedAt).toBeGreaterThan(PAUSE_MS)
+    // More than half of this was over before the pause began.
+    expect(performance.now() - startedAt).toBeGreaterThan(TIMEOUT_MS / 2 + PAUSE_MS)
     expect(outcomes).toEqual(['away', 'read'])
   })
 
   test('is refused in time if both are silent', async () => {
-    await inHaste()
-    for (const one of [server!, standby!]) one.freeze()
-    const startedAt = performance.now()
-    expect(await failureOf(pageOf(store, { after: 0, limit: 5 }))).toMatchObject({
-      code: 'store_unavailable',
-    })
-    expect(performance.now() - startedAt).toBeLessThan(TIMEOUT_MS + LATE_MS)
+    const refused = async (): Promise<number> => {
+      for (const one of [server!, standby!]) one.thaw()
+      await inHaste()
+      for (const one of [server!, standby!]) one.freeze()
+      return timed(async () => {
+        const failure = await failureOf(pageOf(store, { after: 0, limit: 5 }))
+        expect(failure).toMatchObject({ code: 'store_unavailable' })
+      })
+    }
+    const inTimeMs = TIMEOUT_MS + LATE_MS
+    expect(await leastMs(inTimeMs, refused)).toBeLessThan(inTimeMs)
   })
 
   test('is refused in time if the replica is silent and the primary busy', async () => {
     const timeoutMs = 2 * TIMEOUT_MS
-    await inHaste({ timeoutMs, connectionsMax: 2 })
-    // Each page takes more than half of the time, and there is one connection for both.
-    await server!.connect(url).unsafe(`
-      ALTER FUNCTION encode_event RENAME TO encode_at_once;
-      CREATE FUNCTION encode_event(bigint, text, text, bigint, text, text, text) RETURNS text
-      LANGUAGE sql AS 'SELECT encode_at_once($1, $2, $3, $4, $5, $6, $7) FROM pg_sleep(2.4)'`)
-    standby!.freeze()
-    const startedAt = performance.now()
-    const first = pageOf(store, { after: 19, limit: 2 })
-    const second = failureOf(pageOf(store, { after: 0, limit: 1 }))
-    expect(await second).toMatchObject({ code: 'store_unavailable' })
-    expect(performance.now() - startedAt).toBeLessThan(timeoutMs + LATE_MS)
-    expect(outcomes).toEqual(['away'])
-    expect(await first).toEqual(texts(20, 20))
+    const sql = server!.connect(url)
+    const refused = async (): Promise<number> => {
+      await inHaste({ timeoutMs, connectionsMax: 2 })
+      // Each page takes more than half of the time, and there is one connection for both.
+      await sql.unsafe(`
+        ALTER FUNCTION encode_event RENAME TO encode_at_once;
+        CREATE FUNCTION encode_event(bigint, text, text, bigint, text, text, text) RETURNS text
+        LANGUAGE sql AS 'SELECT encode_at_once($1, $2, $3, $4, $5, $6, $7) FROM pg_sleep(2.4)'`)
+      standby!.freeze()
+      // On a machine that stands still it may be refused as well, a little later than it would end.
+      const first = Promise.allSettled([pageOf(store, { after: 19, limit: 2 })])
+      const tookMs = await timed(async () => {
+        const failure = await failureOf(pageOf(store, { after: 0, limit: 1 }))
+        expect(failure).toMatchObject({ code: 'store_unavailable' })
+      })
+      expect(outcomes).toEqual(['away'])
+      await first
+      standby!.thaw()
+      await sql.unsafe(`
+        DROP FUNCTION encode_event;
+        ALTER FUNCTION encode_at_once RENAME TO encode_event`)
+      await standby!.catchUpWith(server!)
+      return tookMs
+    }
+    const inTimeMs = timeoutMs + LATE_MS
+    expect(await leastMs(inTimeMs, refused)).toBeLessThan(inTimeMs)
   })
 
   test('comes from the primary once its epoch is another than the replica’s', async () => {
@@ -285,7 +307,10 @@ test.skipIf(server === undefined)('a server reads there and counts it', async ()
   const databaseReplicaUrl = standby!.urlOf(new URL(databaseUrl).pathname.slice(1))
   // Small tails, so that little is answered from memory.
   const tails = { tailEventsMax: 1, idleTimelinesMax: 0 }
-  const node = await ServerProcess.start({ databaseUrl, databaseReplicaUrl, ...tails })
+  const node = await ServerProcess.start({
+    ...{ databaseUrl, databaseReplicaUrl, databaseTimeoutMs: 20_000 },
+    ...tails,
+  })
   try {
     const ada = await signUp(node.url)
     const place = `/room/${(await ada.createRoom()).id}`

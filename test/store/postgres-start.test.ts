@@ -12,8 +12,8 @@ const server = programs === undefined ? undefined : await PostgresServer.start(p
 
 afterAll(() => server?.remove())
 
-const open = (url: string, startMs = 2_000) =>
-  openPostgres({ url, connectionsMax: 4, timeoutMs: 2_000, queueMax: 100, startMs })
+const open = (url: string, startMs = 10_000) =>
+  openPostgres({ url, connectionsMax: 4, timeoutMs: 20_000, queueMax: 100, startMs })
 
 async function refusal(url: string): Promise<string> {
   const error = await failureOf(open(url, 0))

@@ -13,7 +13,13 @@ async function makeHome(): Promise<StoreHome> {
   const url = await server!.createDatabase()
   return {
     open: () =>
-      openPostgres({ url, connectionsMax: 4, timeoutMs: 2_000, queueMax: 10_000, startMs: 2_000 }),
+      openPostgres({
+        url,
+        connectionsMax: 4,
+        timeoutMs: 20_000,
+        queueMax: 10_000,
+        startMs: 10_000,
+      }),
     remove: () => server!.dropDatabase(url),
   }
 }

@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { backUp, restore } from '../../src/store/sqlite-backup.ts'
 import { readAll, textOf } from '../contracts/store-home.ts'
-import { type Person, ServerProcess, scratchFolder, signUp } from '../harness.ts'
+import { type Person, ServerProcess, scratchFolder, signUp, until } from '../harness.ts'
 
 const POSTS = 12
 const HEADER_BYTES = 32
@@ -144,7 +144,8 @@ test('a commit that was begun and not finished is no loss', async () => {
 test('a server says so, and everybody signs in again', async () => {
   flipBit(Math.floor(frames() / 2))
   const server = await ServerProcess.start({}, copy.path)
-  expect(server.errors).toContain('the database lacks posts that were acknowledged')
+  const says = 'the database lacks posts that were acknowledged'
+  await until(() => server.errors.includes(says), 'it says so')
   const response = await fetch(`${server.url}/me`, {
     headers: { authorization: `Bearer ${ada.token}` },
   })

@@ -15,7 +15,7 @@ let eve: Person
 let room: string
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ logLevel: 'trace', heartbeatMs: 100 })
+  server = await ServerProcess.start({ logLevel: 'trace', heartbeatMs: 1_000 })
   ada = await signUp(server.url)
   bob = await signUp(server.url)
   eve = await signUp(server.url)
@@ -58,6 +58,7 @@ test('no transport brings it to a third person', async () => {
   await everywhere.events.count(1 + 3 + 3)
   for (const socket of sockets.slice(1)) await socket.events.count(1)
   for (const stream of streams) await stream.events.count(1)
+  await everywhere.frames.find((frame) => frame.heads?.[room] === 1, 'heads are told')
   const heard = JSON.stringify([
     sockets.map((socket) => socket.frames.all),
     streams.map((stream) => stream.raw),
