@@ -37,29 +37,6 @@ export async function until<T>(
   }
 }
 
-/**
- * The least of what some tries measured, in milliseconds; none is made after one below `enoughMs`.
- * For time that is promised: a machine may stand still in one try or another, but what is too slow
- * by itself is so in each.
- */
-export async function leastMs(
-  enoughMs: number,
-  measure: () => Promise<number>,
-  triesMax = 3,
-): Promise<number> {
-  let least = Number.POSITIVE_INFINITY
-  for (let tries = 0; tries < triesMax && least >= enoughMs; tries++)
-    least = Math.min(least, await measure())
-  return least
-}
-
-/** How long it takes, in milliseconds. */
-export async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now()
-  await work()
-  return performance.now() - startedAt
-}
-
 /** How long this process has been at work, in milliseconds: none pass while it stands still. */
 export function workedMs(): number {
   const { user, system } = process.cpuUsage()

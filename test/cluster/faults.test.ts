@@ -48,7 +48,7 @@ describe.skipIf(programs === undefined)('two nodes, and NATS in trouble', () => 
     await idle.signOut()
     const heardMs = async (text: string) => {
       const { seq } = await ada.post(spot.path, text)
-      return msOf(until(() => reader.last() === seq, 'it is heard'))
+      return msOf(() => until(() => reader.last() === seq, 'it is heard'))
     }
     await expectSoon(3_000, 'it is heard all the same', () => heardMs('can you hear me?'))
     // One head check may have been under way, and one more finds it.
@@ -56,7 +56,7 @@ describe.skipIf(programs === undefined)('two nodes, and NATS in trouble', () => 
       const leaving = await signIn(ada.url, ada.name)
       const left = await follow(at(cluster.nodes[1]!, leaving), spot, 'sse', 0, epoch)
       await leaving.signOut()
-      return msOf(within(left.ended, 'the sign-out is heard of'))
+      return msOf(() => within(left.ended, 'the sign-out is heard of'))
     })
     // Nobody holds a connection of this one; it is asked for when it is used again.
     await until(async () => (await idleThere.fetch('/me')).status === 401, 'so is the other one')
@@ -187,7 +187,7 @@ describe.skipIf(programs === undefined)('nodes that come and go', () => {
     await until(() => everyNode(cluster!, isReached), 'the other is back')
     await expectSoon(LIVE_MS, 'the other node is heard', async () => {
       const { seq } = await at(cluster!.nodes[0]!, ada).post(spot.path, 'together')
-      return msOf(until(() => reader.last() === seq, 'the other node is heard'))
+      return msOf(() => until(() => reader.last() === seq, 'the other node is heard'))
     })
     expect(node.errors.split('NATS cannot be reached')).toHaveLength(2)
     expect(node.errors).not.toContain('s3cret')
@@ -205,13 +205,13 @@ describe.skipIf(programs === undefined)('nodes that come and go', () => {
     for (let i = 0; i < 3; i++)
       await expectSoon(5 * headCheckMs, 'it is heard', async () => {
         const { seq } = await ada.post(spot.path, 'post')
-        return msOf(until(() => reader.last() === seq, 'it is heard'))
+        return msOf(() => until(() => reader.last() === seq, 'it is heard'))
       })
     await expectSoon(5 * headCheckMs, 'so is a sign-out', async () => {
       const leaving = await signIn(here!.url, ada.name)
       const held = await follow(at(there!, leaving), spot, 'ndjson', 0, await epochOf(ada))
       await leaving.signOut()
-      return msOf(within(held.ended, 'so is a sign-out'))
+      return msOf(() => within(held.ended, 'so is a sign-out'))
     })
     reader.close()
   })

@@ -49,7 +49,7 @@ describe.skipIf(programs === undefined)('two nodes', () => {
     await expectSoon(LIVE_MS, 'it is read', async () => {
       posted = await ada.post(spot.path, 'hello over there')
       const isRead = () => readers.every((reader) => reader.last() === posted.seq)
-      return msOf(until(isRead, 'it is read'))
+      return msOf(() => until(isRead, 'it is read'))
     })
     for (const reader of readers) reader.close()
     expect(await adaThere.get<Message>(`${spot.path}/messages/${posted!.seq}`)).toEqual(posted!)
@@ -59,7 +59,7 @@ describe.skipIf(programs === undefined)('two nodes', () => {
       const waiting = adaThere.list(spot.path, `?after=${head}&wait=10`)
       const { seq } = await ada.post(spot.path, 'and again')
       const hears = async () => expect((await waiting).map((one) => one.seq)).toEqual([seq])
-      return msOf(within(hears(), 'it is heard'))
+      return msOf(() => within(hears(), 'it is heard'))
     })
     for (const node of cluster.nodes) expect(await readinessOf(node)).toBe('200 ready')
   })
@@ -76,7 +76,7 @@ describe.skipIf(programs === undefined)('two nodes', () => {
         expect((await socket.events.next('the inbox hears it')).event).toMatchObject({
           ...{ seq, type: 'direct', message: { text: 'for you alone' } },
         })
-      return msOf(hears())
+      return msOf(() => hears())
     })
     socket.close()
   })
@@ -174,7 +174,7 @@ describe.skipIf(programs === undefined)('two nodes', () => {
       const there = at(cluster.nodes[1]!, leaving)
       const held = await Promise.all(VIAS.map((via) => follow(there, spot, via, 0, epoch)))
       await leaving.signOut()
-      const endedMs = await msOf(
+      const endedMs = await msOf(() =>
         within(Promise.all(held.map(({ ended }) => ended)), 'all are ended'),
       )
       expect((await there.fetch('/me')).status).toBe(401)

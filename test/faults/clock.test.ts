@@ -36,9 +36,9 @@ async function pendingWaits(ada: Person, quiet: string, eve: Person) {
   const closing = async (opened: Promise<{ closed: Promise<unknown> }>, what: string) =>
     within((await opened).closed, what)
   const waits = {
-    longPollMs: msOf(ada.list(quiet, '?after=0&wait=1')),
-    silentMs: msOf(closing(opening.silent, 'who does not sign in is let go')),
-    deafMs: msOf(closing(opening.deaf, 'who answers no ping is cut')),
+    longPollMs: msOf(() => ada.list(quiet, '?after=0&wait=1')),
+    silentMs: msOf(() => closing(opening.silent, 'who does not sign in is let go')),
+    deafMs: msOf(() => closing(opening.deaf, 'who answers no ping is cut')),
   }
   await Promise.all(Object.values(opening))
   return waits

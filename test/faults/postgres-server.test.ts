@@ -111,7 +111,7 @@ describe.skipIf(postgres === undefined)('while people talk, PostgreSQL', () => {
       const slowestMs = await slowestDuring(async () => {
         postgres!.freeze()
         await until(() => refused() > before + 20, 'posts are refused')
-        askedMs = await msOf(asked())
+        askedMs = await msOf(() => asked())
         postgres!.thaw()
         await goesOn()
       })

@@ -151,7 +151,7 @@ describe.skipIf(server === undefined)('when PostgreSQL', () => {
     const oneByOne = async () => [await codeOf(post('one')), await codeOf(post('two'))]
     const refused = async () =>
       expect(await oneByOne()).toEqual(['store_unavailable', 'store_unavailable'])
-    await expectSoon(ANSWER_MS, 'both are refused', () => msOf(refused()))
+    await expectSoon(ANSWER_MS, 'both are refused', () => msOf(() => refused()))
     expect(await codeOf(store.append([message('another room', 'hello')]))).toBeUndefined()
     expect(await store.heads(['room'])).toEqual([1])
     await letGo()

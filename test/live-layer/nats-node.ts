@@ -3,7 +3,8 @@ import type { Bus } from '../../src/live/bus.ts'
 import { createNatsBus, OPEN_MS_MAX } from '../../src/live/bus-nats.ts'
 import { createLog } from '../../src/log.ts'
 import { createMetrics, type Metrics } from '../../src/metrics.ts'
-import { timed, until } from '../harness.ts'
+import { until } from '../harness.ts'
+import { msOf } from '../soon.ts'
 
 export class NatsNode {
   readonly bus: Bus
@@ -33,7 +34,7 @@ export class NatsNode {
    * for, so an answer in time to a later question tells that it knows of the first one, too.
    */
   async open(timeline: string): Promise<void> {
-    const settled = (id: string) => timed(async () => this.bus.open(id))
+    const settled = (id: string) => msOf(async () => this.bus.open(id))
     let tookMs = await settled(timeline)
     for (let n = 1; tookMs > OPEN_MS_MAX / 2; n++) tookMs = await settled(`${timeline}-again-${n}`)
   }
