@@ -35,7 +35,9 @@ import { refuseUnfinished, UNFINISHED } from './unfinished.ts'
 const SQLITE_VERSION_MIN = '3.51.3'
 /** What `PRAGMA synchronous` calls FULL. */
 const SYNCHRONOUS_FULL = 2
-/** Pages of WAL before they are copied into the database: 16 MiB at 4 KiB a page. */
+/** Of a new database; one that was made with another size keeps it. */
+export const PAGE_BYTES = 8_192
+/** Pages of WAL before they are copied into the database: 32 MiB. */
 const WAL_PAGES = 4_096
 const CACHE_KIB = 32_768
 /** Timelines whose head the writer remembers between batches. */
@@ -408,7 +410,7 @@ export function openForWriting(folder: string): OpenedForWriting {
   const loss = noteLoss(path)
   const db = new Database(path, { create: true, strict: true })
   try {
-    db.run('PRAGMA busy_timeout = 2000')
+    db.run(`PRAGMA busy_timeout = 2000; PRAGMA page_size = ${PAGE_BYTES}`)
     quickCheck(db, path)
     makeDurable(db, path)
     db.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`)

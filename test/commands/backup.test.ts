@@ -4,6 +4,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { ProgressBar } from '../../src/commands/progress.ts'
+import { PAGE_BYTES } from '../../src/store/sqlite-database.ts'
 import { type Person, type Room, ServerProcess, scratchFolder, signIn, signUp } from '../harness.ts'
 import { parley } from './parley.ts'
 
@@ -133,7 +134,7 @@ test('a damaged backup, one with a hole, and what is none are refused, and leave
   const damaged = join(scratch(), 'damaged.db')
   copyFileSync(file, damaged)
   const bytes = new Uint8Array(await Bun.file(damaged).arrayBuffer())
-  writeFileSync(damaged, bytes.fill(7, 4_096, 8_192))
+  writeFileSync(damaged, bytes.fill(7, PAGE_BYTES, 2 * PAGE_BYTES))
   const holed = join(scratch(), 'holed.db')
   copyFileSync(file, holed)
   const db = new Database(holed)

@@ -16,12 +16,13 @@ import {
 import { join } from 'node:path'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { backUp, restore } from '../../src/store/sqlite-backup.ts'
+import { PAGE_BYTES } from '../../src/store/sqlite-database.ts'
 import { readAll, textOf } from '../contracts/store-home.ts'
 import { type Person, ServerProcess, scratchFolder, signUp, until } from '../harness.ts'
 
 const POSTS = 12
 const HEADER_BYTES = 32
-const FRAME_BYTES = 24 + 4_096
+const FRAME_BYTES = 24 + PAGE_BYTES
 
 let folder: ReturnType<typeof scratchFolder>
 let copy: ReturnType<typeof scratchFolder>

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import { sqliteMigrations } from '../../src/store/migrations/sqlite.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
-import { refuseOldSqlite, SqliteDatabase } from '../../src/store/sqlite-database.ts'
+import { PAGE_BYTES, refuseOldSqlite, SqliteDatabase } from '../../src/store/sqlite-database.ts'
 import { failureOf, firstSeqs, message } from '../contracts/store-home.ts'
 import { ServerProcess, scratchFolder } from '../harness.ts'
 
@@ -68,12 +68,11 @@ function flipBytes(at: number, count: number): void {
 
 test('a database with a damaged page is refused, whichever page it is, and left as it is', async () => {
   await fill()
-  const pageBytes = 4_096
-  const pages = statSync(file).size / pageBytes
-  expect(pages).toBeGreaterThan(50)
+  const pages = statSync(file).size / PAGE_BYTES
+  expect(pages).toBeGreaterThan(25)
   for (const page of [0, 1, 2, Math.floor(pages / 3), Math.floor(pages / 2), pages - 1]) {
     // The first page begins with the file's own header.
-    const at = page * pageBytes + (page === 0 ? 100 : 0)
+    const at = page * PAGE_BYTES + (page === 0 ? 100 : 0)
     flipBytes(at, 8)
     const damaged = readFileSync(file)
     expect(await refusal()).toMatch(/parley\.db is damaged \(.+\)\. .*restore a backup/)
@@ -87,7 +86,7 @@ test('a database with a damaged page is refused, whichever page it is, and left 
 
 test('a database that was cut off is refused', async () => {
   await fill()
-  truncateSync(file, Math.floor(statSync(file).size / 2 / 4_096) * 4_096)
+  truncateSync(file, Math.floor(statSync(file).size / 2 / PAGE_BYTES) * PAGE_BYTES)
   expect(await refusal()).toContain('is damaged')
 })
 

@@ -1,6 +1,8 @@
 /** What a start of the embedded store does with what a killed process has left. */
+import { Database } from 'bun:sqlite'
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
+import { PAGE_BYTES, SqliteDatabase } from '../../src/store/sqlite-database.ts'
 import { type DiskEvent, findStrace, TracedServer } from '../faults/disk-trace.ts'
 import { ServerProcess, scratchFolder, signUp } from '../harness.ts'
 
@@ -41,3 +43,24 @@ test.skipIf(strace === undefined)(
     folder.remove()
   },
 )
+
+test('a new database has pages of its own size, and one that was made with another keeps it', () => {
+  for (const [madeWith, kept] of [
+    [undefined, PAGE_BYTES],
+    [4_096, 4_096],
+  ] as const) {
+    const folder = scratchFolder()
+    const path = join(folder.path, 'parley.db')
+    if (madeWith !== undefined) {
+      const old = new Database(path, { create: true })
+      old.run(`PRAGMA page_size = ${madeWith}; CREATE TABLE old (n); DROP TABLE old`)
+      old.close()
+    }
+    const database = SqliteDatabase.openWriter(folder.path)
+    database.close()
+    const db = new Database(path)
+    expect(db.query('PRAGMA page_size').get()).toEqual({ page_size: kept })
+    db.close()
+    folder.remove()
+  }
+})
