@@ -139,7 +139,7 @@ function eventOf(call: string): DiskEvent | undefined {
     case 'pwrite64':
       return { kind: 'written', path, bytes: texts()[0]!, at: numbers().at(-1)! }
     case 'ftruncate':
-      return { kind: 'truncated', path, size: Number(/(\d+)$/.exec(given)![1]) }
+      return { kind: 'truncated', path, size: numbers().at(-1)! }
     case 'open':
     case 'openat':
       if (!given.includes('O_CREAT')) return undefined
