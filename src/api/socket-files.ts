@@ -71,7 +71,7 @@ function functionsOf({ listen, getsockopt, getpeername, ioctl }: ReturnType<type
     receivedBytes(file: number): number | undefined {
       if (!readOption(file, SOL_TCP, TCP_INFO)) return undefined
       if (length[0]! < RECEIVED_AT + 8) return undefined
-      return Number(bytes.getBigUint64(RECEIVED_AT, true))
+      return bytes.getUint32(RECEIVED_AT, true) + bytes.getUint32(RECEIVED_AT + 4, true) * 2 ** 32
     },
 
     /** Bytes that have come and nobody has read yet. */
