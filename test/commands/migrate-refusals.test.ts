@@ -221,28 +221,28 @@ describe('a migration is refused', () => {
   )
 
   test('to an address nobody understands, or cannot reach, and its password is not shown', async () => {
-    const folder = `sqlite:${await filled(1)}`
+    const [folder, other] = [`sqlite:${await filled(1)}`, `sqlite:${await filled(1)}`]
     const away = 'postgres://parley:hunter2@127.0.0.1:1/parley'
-    for (const [from, to] of [
-      [folder, away],
-      [away, folder],
-    ] as const) {
+    const unreached = async (from: string, to: string) => {
       const errors = await expectRefused(from, to, /127.0.0.1:1\/parley cannot be used/)
       expect(errors).not.toContain('hunter2')
     }
-    for (const args of [
-      [],
-      ['--from', folder],
-      ['--to', away],
-      ['--from', folder, '--to', 'mysql://me:hunter2@host/x'],
-      ['--from', folder, '--to', 'postgres://me:hunter2@'],
-      ['--from', folder, '--to', 'sqlite:'],
-      ['--from', folder, '--to', `${folder}/.`],
-      ['--from', folder, '--to', away, '--fast'],
-    ]) {
+    const refused = async (...args: string[]) => {
       const { code, errors } = await parley(['migrate', ...args])
       expect([args, code, errors]).toEqual([args, 2, expect.stringContaining('migrate --from')])
       expect(errors).not.toContain('hunter2')
     }
+    await Promise.all([
+      unreached(folder, away),
+      unreached(away, other),
+      refused(),
+      refused('--from', folder),
+      refused('--to', away),
+      refused('--from', folder, '--to', 'mysql://me:hunter2@host/x'),
+      refused('--from', folder, '--to', 'postgres://me:hunter2@'),
+      refused('--from', folder, '--to', 'sqlite:'),
+      refused('--from', folder, '--to', `${folder}/.`),
+      refused('--from', folder, '--to', away, '--fast'),
+    ])
   })
 })
