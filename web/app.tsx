@@ -1,23 +1,11 @@
 /** The whole page: who is asking, and then what they see. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Parley, User } from '../client'
-import { Conversations } from './conversations.ts'
-import { Kept } from './kept.ts'
-import { announceDirect, showUnread } from './notify.ts'
+import type { Parley } from '../client'
 import { parseRoute, type Route } from './places.ts'
 import { Shell } from './shell.tsx'
 import { SignIn } from './sign-in.tsx'
 import { type Off, useChanges } from './signal.ts'
-
-/** Someone signed in, and all that belongs to them. */
-export interface Signed {
-  client: Parley
-  me: User
-  kept: Kept
-  conversations: Conversations
-  /** Ends the session; what this browser kept is forgotten. */
-  signOut: () => Promise<void>
-}
+import { type Signed, signed } from './signed.ts'
 
 type Who = 'asking' | 'unreachable' | 'nobody' | Signed
 
@@ -80,14 +68,6 @@ function Unreachable({ onRetry }: { onRetry: () => void }) {
       </button>
     </main>
   )
-}
-
-function signed(client: Parley, me: User): Signed {
-  const kept = new Kept(me.id)
-  const conversations = new Conversations(client, kept)
-  conversations.onDirect = (entry) => announceDirect(entry, kept)
-  conversations.onChange(() => showUnread(conversations.unreadDirect))
-  return { client, me, kept, conversations, signOut: () => client.signOut() }
 }
 
 function useRoute(): Route {

@@ -1,9 +1,9 @@
 /** One's own menu: sign-ins, theme, notifications, the way out. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Signed } from './app.tsx'
 import { sentence } from './faults.ts'
 import { allowNotifications, canNotify } from './notify.ts'
 import { SESSIONS_HREF } from './places.ts'
+import type { Signed } from './signed.ts'
 import { currentTheme, setTheme, THEMES, type Theme } from './theme.ts'
 
 export function AccountMenu({ app }: { app: Signed }) {

@@ -1,9 +1,9 @@
 /** Opening a room. */
 import { useState } from 'preact/hooks'
-import type { Signed } from './app.tsx'
 import { Dialog } from './dialog.tsx'
 import { sentence } from './faults.ts'
 import { go, hrefOf } from './places.ts'
+import type { Signed } from './signed.ts'
 
 export function NewRoom({ app, onClose }: { app: Signed; onClose: () => void }) {
   const [fault, setFault] = useState<string>()

@@ -1,7 +1,7 @@
 /** Finding people, and new rooms, by the beginning of their name, while one types. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Signed } from './app.tsx'
 import type { PersonItem } from './conversations.ts'
+import type { Signed } from './signed.ts'
 
 const PEOPLE_FOUND = 20
 /** Waits for the next letter before it asks. */

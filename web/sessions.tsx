@@ -1,9 +1,9 @@
 /** My sign-ins: where I am signed in, and ending one of them. */
 import { useEffect, useState } from 'preact/hooks'
 import type { Session } from '../client'
-import type { Signed } from './app.tsx'
+import { Back } from './back.tsx'
 import { sentence } from './faults.ts'
-import { Back } from './shell.tsx'
+import type { Signed } from './signed.ts'
 import { exactly, roughly } from './times.ts'
 
 export function SessionsPage({ app }: { app: Signed }) {

@@ -1,9 +1,9 @@
 /** What someone signed in sees: conversations at the side, one of them open. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Signed } from './app.tsx'
-import { HOME_HREF, hrefOf, keyOf, placeOf, type Route } from './places.ts'
+import { hrefOf, keyOf, placeOf, type Route } from './places.ts'
 import { SessionsPage } from './sessions.tsx'
 import { Sidebar } from './sidebar.tsx'
+import type { Signed } from './signed.ts'
 import { StatusLine } from './status.tsx'
 import { Switcher } from './switcher.tsx'
 import { Talk } from './talk/talk.tsx'
@@ -66,13 +66,4 @@ function useShortcut(open: () => void): void {
     addEventListener('keydown', onKey)
     return () => removeEventListener('keydown', onKey)
   }, [])
-}
-
-/** On a phone: from a conversation back to the list. */
-export function Back() {
-  return (
-    <a class="back" href={HOME_HREF} aria-label="Back to conversations">
-      ‹
-    </a>
-  )
 }

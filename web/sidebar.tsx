@@ -1,13 +1,13 @@
 /** The list of conversations, with a search, and one's own menu at its foot. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import type { Signed } from './app.tsx'
 import type { PersonItem, RoomItem } from './conversations.ts'
 import { AccountMenu } from './menu.tsx'
 import { NewRoom } from './new-room.tsx'
 import { hrefOf, keyOf, type Route } from './places.ts'
 import { useSearch } from './search.ts'
 import { useChanges } from './signal.ts'
+import type { Signed } from './signed.ts'
 
 /** Rooms listed; to see others, one searches. */
 const ROOMS_SHOWN = 200

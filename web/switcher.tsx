@@ -1,10 +1,10 @@
 /** Ctrl-K: to any room or person by a few letters of the name. */
 import { useState } from 'preact/hooks'
-import type { Signed } from './app.tsx'
 import type { PersonItem, RoomItem } from './conversations.ts'
 import { Dialog } from './dialog.tsx'
 import { go, hrefOf, keyOf } from './places.ts'
 import { useSearch } from './search.ts'
+import type { Signed } from './signed.ts'
 
 const SHOWN = 12
 

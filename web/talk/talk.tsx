@@ -1,11 +1,11 @@
 /** One conversation: its name, what was said, and where one writes. */
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Message, Timeline, TimelineWindow } from '../../client'
-import type { Signed } from '../app.tsx'
+import { Back } from '../back.tsx'
 import { sentence } from '../faults.ts'
 import { hrefOf, keyOf, type TalkPlace } from '../places.ts'
-import { Back } from '../shell.tsx'
 import { useChanges } from '../signal.ts'
+import type { Signed } from '../signed.ts'
 import { useStatus } from '../status.tsx'
 import { Composer } from './composer.tsx'
 import { JumpToDate } from './jump.tsx'
