@@ -8,8 +8,9 @@ import {
   frameBytesOf,
 } from '../../src/api/framing.ts'
 import { type SocketFiles, socketFiles } from '../../src/api/socket-files.ts'
-import { until } from '../harness.ts'
+import { until, within } from '../harness.ts'
 import { encodeFrame, handshake, OPCODE, RawConnection, RawWebSocket } from '../raw.ts'
+import { expectSoon, msOf } from '../soon.ts'
 import { Target } from './unharmed.ts'
 
 /** Sockets are looked at four times in it. */
@@ -50,19 +51,35 @@ describe('a server', () => {
     }
   }
 
+  /** Sends a message that never ends, and resolves with the code that it is closed with. */
+  async function sendEndlessly(host?: string): Promise<number | undefined> {
+    const { connection } = await open(host)
+    connection.write(unfinished(OPCODE.text, '{'))
+    connection.write(repeat(unfinished(OPCODE.continuation, 'x'), 60_000))
+    const code = await RawWebSocket.over(connection).closeCode()
+    connection.cut()
+    return code
+  }
+
   test.concurrent.each(['127.0.0.1', '[::1]'])(
     'cuts 60,000 fragments of one byte that never end, from %s, within 15 s',
     async (host) => {
       const before = await target.residentBytes()
-      const { connection } = await open(host)
-      connection.write(unfinished(OPCODE.text, '{'))
-      connection.write(repeat(unfinished(OPCODE.continuation, 'x'), 60_000))
-      const socket = RawWebSocket.over(connection)
-      expect(await socket.closeCode(CUT_MS)).toBe(1008)
-      connection.cut()
+      const cutting = async () => expect(await sendEndlessly(host)).toBe(1008)
+      await expectSoon(CUT_MS, 'it is cut', () => msOf(cutting))
       expect((await target.residentBytes()) - before).toBeLessThan(32 << 20)
     },
   )
+
+  test('cuts who has the file of somebody that has left', async () => {
+    const before = await Promise.all(Array.from({ length: 20 }, () => open()))
+    for (const socket of before) {
+      socket.send({ opcode: OPCODE.close, payload: Buffer.from([0x03, 0xe8]) })
+      expect(await socket.closeCode()).toBe(1000)
+      await within(socket.connection.closed, 'it has left')
+    }
+    expect(await sendEndlessly()).toBe(1008)
+  })
 
   test.concurrent('cuts empty fragments without end, though every ping is answered', async () => {
     const socket = await open()
@@ -70,8 +87,8 @@ describe('a server', () => {
     const many = repeat(unfinished(OPCODE.continuation, ''), 1_000)
     const sending = setInterval(() => socket.connection.write(many), 20)
     try {
-      let frame = await socket.next(2 * CUT_MS)
-      for (; frame?.opcode === OPCODE.ping; frame = await socket.next(2 * CUT_MS)) pong(socket)
+      let frame = await socket.next()
+      for (; frame?.opcode === OPCODE.ping; frame = await socket.next()) pong(socket)
       expect(frame?.payload.readUInt16BE(0)).toBe(1008)
     } finally {
       clearInterval(sending)
