@@ -1,5 +1,5 @@
 /** Who wants to know of a change, and the hook with which a component is one of them. */
-import { useEffect, useReducer } from 'preact/hooks'
+import { useLayoutEffect, useReducer } from 'preact/hooks'
 
 export type Off = () => void
 
@@ -17,8 +17,11 @@ export class Signal {
   }
 }
 
-/** Renders the component again whenever the source changes. */
+/**
+ * Renders the component again whenever the source changes. It listens before anything else can
+ * happen: an effect that waits for the screen would miss what changes meanwhile.
+ */
 export function useChanges(source: { onChange(listener: () => void): Off }): void {
   const [, render] = useReducer((count: number) => count + 1, 0)
-  useEffect(() => source.onChange(() => render(undefined)), [source])
+  useLayoutEffect(() => source.onChange(() => render(undefined)), [source])
 }

@@ -1,5 +1,5 @@
 /** One conversation: its name, what was said, and where one writes. */
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import type { Message, Timeline, TimelineWindow } from '../../client'
 import { Back } from '../back.tsx'
 import { sentence } from '../faults.ts'
@@ -105,7 +105,8 @@ function useUnreadAfter(
 
 function Loading({ window }: { window: TimelineWindow<Message> }) {
   const [state, setState] = useState(window.state)
-  useEffect(() => window.onChange(() => setState(window.state)), [])
+  // Before the first page can come: who listens later says for ever that it is being read.
+  useLayoutEffect(() => window.onChange(() => setState(window.state)), [])
   if (state === 'ready') return null
   if (state === 'loading') return <p class="loading">Reading…</p>
   return (
